@@ -1,0 +1,178 @@
+"""compute_features(): target hours in, matrix of features and skip reasons out."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from feature_backfill.engine.bars import (
+    COLUMNS,
+    Bars,
+    Floats,
+    HourlyRows,
+    Integers,
+    bars_of_grid,
+    bars_since,
+    epoch_hours,
+    grid_bounds,
+    normalized_ohlcv,
+    timestamps,
+)
+from feature_backfill.engine.catalog import CATALOG, feature_names
+from feature_backfill.engine.feature import GROUPS
+from feature_backfill.engine.soundness import Lookback, skip_reasons
+from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, HOURS_PER_BAR, canonical_timeframe, canonical_timeframes
+from feature_backfill.engine.windows import Lookbacks, OldestBars, Windows
+from feature_backfill.hours import to_utc
+
+CHUNK_HOURS = 4096
+"""Hours of market time computed at once: keeps the working set near the processor's cache and memory bounded."""
+
+LONGEST_TAIL = 20
+"""The longest stretch, in bars, over which a feature reads open, high, low or volume."""
+
+
+@dataclass(frozen=True)
+class FeatureResult:
+    """features: hours x names, float64, index "ts" of UTC-naive hours ascending; skipped: reason in words by skipped hour."""
+
+    features: pd.DataFrame
+    skipped: pd.Series
+
+
+def compute_features(
+    ohlcv: pd.DataFrame,
+    targets: Iterable[object],
+    base_hours: int = 720,
+    buffer_hours: int = 0,
+    timeframes: Iterable[str] = DEFAULT_TIMEFRAMES,
+    bars: Mapping[str, pd.DataFrame] | None = None,
+) -> FeatureResult:
+    """Compute every feature of every timeframe for many target hours.
+
+    ohlcv: columns timestamp, open, high, low, close, volume; stamps UTC-naive or with a zone; rows in any order.
+    targets: timestamps; duplicates count once.
+    base_hours: hours a target looks back, its own included; buffer_hours: hours before them that complete the oldest bar.
+    timeframes: of 1H 2H 3H 4H 6H 8H 12H 1D, in order of emission.
+    bars: complete bars by timeframe (columns as ohlcv, timestamp the bar's last hour); a timeframe that is not given is built from ohlcv.
+    A target whose window lacks an hour, holds a bad row or gives no bar is skipped with its reason.
+    Raises ValueError for stamps, columns or timeframes that make no sense.
+    """
+    timeframes = canonical_timeframes(timeframes)
+    names = feature_names(timeframes)
+    rows = HourlyRows.of(normalized_ohlcv(ohlcv))
+    hours = to_utc(targets).unique().sort_values()
+    lookback = Lookback(base_hours, buffer_hours)
+    given = {canonical_timeframe(timeframe): normalized_ohlcv(frame) for timeframe, frame in (bars or {}).items()}
+    skipped = pd.concat([skip_reasons(hours, rows, lookback, timeframes), _lacking_bars(hours, lookback, given, timeframes)])
+    skipped = skipped[~skipped.index.duplicated()].sort_index()
+    computed = hours[~hours.isin(skipped.index)]
+    matrix = np.empty((len(names), len(computed)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for part in _chunks(epoch_hours(computed), lookback):
+            _fill(matrix[:, part], epoch_hours(computed[part]), rows, lookback, timeframes, given)
+    features = pd.DataFrame(matrix.T, index=computed.rename("ts"), columns=names, copy=False)
+    return FeatureResult(features, skipped)
+
+
+def _lacking_bars(
+    targets: pd.DatetimeIndex, lookback: Lookback, given: Mapping[str, pd.DataFrame], timeframes: tuple[str, ...]
+) -> pd.Series:
+    """Reasons for targets that need a bar of a given timeframe which is not among those given."""
+    reasons = pd.Series(index=targets.rename("ts"), name="reason", dtype=object)
+    hours = epoch_hours(targets)
+    for timeframe in (timeframe for timeframe in timeframes if timeframe in given):
+        length = HOURS_PER_BAR[timeframe]
+        labels = epoch_hours(pd.DatetimeIndex(given[timeframe]["timestamp"])) // length
+        newest = hours // length
+        complete = lookback.bars(length) - (lookback.missing_from_oldest_bar(hours, length) > 0)
+        found = np.searchsorted(labels, newest, side="right") - np.searchsorted(labels, newest - complete, side="right")
+        reasons[found < complete] = f"missing bars: {timeframe} bars given do not cover the lookback"
+    return reasons[reasons.notna()]
+
+
+def _chunks(hours: Integers, lookback: Lookback) -> Iterator[slice]:
+    """Slices of ascending hours, each within CHUNK_HOURS of market time and without a hole longer than the lookback."""
+    start = 0
+    while start < len(hours):
+        end = int(np.searchsorted(hours, hours[start] + CHUNK_HOURS))
+        holes = np.flatnonzero(np.diff(hours[start:end]) > lookback.hours)
+        end = start + int(holes[0]) + 1 if len(holes) else end
+        yield slice(start, end)
+        start = end
+
+
+def _fill(
+    matrix: Floats,
+    targets: Integers,
+    rows: HourlyRows,
+    lookback: Lookback,
+    timeframes: tuple[str, ...],
+    given: Mapping[str, pd.DataFrame],
+) -> None:
+    """Fill names x targets for targets near each other."""
+    first_hour, count = grid_bounds(int(targets[0]) - lookback.hours + 1, int(targets[-1]))
+    grid = rows.on_grid(first_hour, count)
+    for timeframe, block in zip(timeframes, np.split(matrix, len(timeframes)), strict=True):
+        length = HOURS_PER_BAR[timeframe]
+        bars = bars_of_grid(grid, first_hour, length)
+        if timeframe in given:
+            _overwrite(bars, given[timeframe])
+        lookbacks = _lookbacks(bars, targets, lookback, grid, first_hour)
+        _fill_timeframe(block, lookbacks)
+
+
+def _overwrite(bars: Bars, given: pd.DataFrame) -> None:
+    """Put given bars in the place of those built."""
+    position = bars.position(epoch_hours(pd.DatetimeIndex(given["timestamp"])))
+    inside = (position >= 0) & (position < len(bars.close))
+    for column in COLUMNS:
+        getattr(bars, column)[position[inside]] = given[column].to_numpy()[inside]
+
+
+def _lookbacks(bars: Bars, targets: Integers, lookback: Lookback, grid: Floats, first_hour: int) -> Lookbacks:
+    """The targets' lookbacks over bars, each with its own oldest bar."""
+    kept = lookback.bars(bars.length)
+    newest = bars.position(targets - targets % bars.length)
+    oldest = newest - kept + 1
+    missing = lookback.missing_from_oldest_bar(targets, bars.length)
+    partial = bars_since(grid, first_hour, bars.length, bars.labels[oldest], bars.length - missing)
+    values = (
+        np.where(missing > 0, piece, getattr(bars, column)[oldest]) for piece, column in zip(partial, COLUMNS, strict=True)
+    )
+    oldest_bars = OldestBars(*values)
+    if kept <= LONGEST_TAIL and lookback.has_partial_bars(bars.length):
+        return _separate_lookbacks(bars, newest, kept, oldest_bars)
+    span = slice(int(oldest[0]), int(newest[-1]) + 1)
+    series = Bars(bars.length, int(bars.labels[span.start]), *(getattr(bars, column)[span] for column in COLUMNS))
+    windows = Windows(series, bars.labels[newest[0] : newest[-1] + 1], kept)
+    return Lookbacks(windows, oldest - oldest[0], oldest_bars)
+
+
+def _separate_lookbacks(bars: Bars, newest: Integers, kept: int, oldest: OldestBars) -> Lookbacks:
+    """One lookback a target, laid end to end: for lookbacks so short that any feature may read the partial oldest bar."""
+    places = newest[:, None] + np.arange(1 - kept, 1)
+    columns = []
+    for column in COLUMNS:
+        values = getattr(bars, column)[places]
+        values[:, 0] = getattr(oldest, column)
+        columns.append(values.ravel())
+    windows = Windows(Bars(bars.length, 0, *columns), bars.labels[newest], kept, step=kept)
+    return Lookbacks(windows, np.arange(len(newest)), oldest)
+
+
+def _fill_timeframe(block: Floats, lookbacks: Lookbacks) -> None:
+    """Fill features x targets of one timeframe; NaN for a feature that needs more bars than a lookback has."""
+    for group in GROUPS:
+        if lookbacks.windows.bars < group.features[0].bars:
+            for feature in group.features:
+                block[feature.position - 1] = np.nan
+            continue
+        values = group.function(lookbacks if group.per_lookback else lookbacks.windows)
+        columns = values if isinstance(values, tuple) else (values,)
+        for feature, column in zip(group.features, columns, strict=True):
+            block[feature.position - 1] = column if group.per_lookback else lookbacks.at_hours(column)
+
+
+assert [feature.position for feature in CATALOG] == list(range(1, len(CATALOG) + 1))

@@ -1,0 +1,88 @@
+"""Dependence: how returns and closes hang together over time."""
+
+import numpy as np
+from scipy.special import erfc
+
+from feature_backfill.engine.bars import Floats
+from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.windows import Windows, ratio
+
+
+def _centred(values: Floats) -> Floats:
+    return values - values.mean(axis=-1, keepdims=True)
+
+
+@computes(Feature(62, "close_autocorr_1_30", 32, "correlation of 30 simple returns with those one bar earlier"))
+def autocorrelation(w: Windows) -> Floats:
+    """Pearson correlation of x_1..x_30 with x_0..x_29, each side about its own mean."""
+    returns = w.tail(w.simple_return, 31)
+    later, earlier = _centred(returns[:, 1:]), _centred(returns[:, :-1])
+    scale = np.sqrt((later * later).sum(axis=-1) * (earlier * earlier).sum(axis=-1))
+    return np.clip(ratio((later * earlier).sum(axis=-1), scale), -1, 1)
+
+
+@computes(
+    Feature(
+        63,
+        "close_hurst_100",
+        100,
+        "always 0, NaN where returns do not vary: not a Hurst exponent, since every lag's range is taken over one and the same sample",
+    )
+)
+def hurst(w: Windows) -> Floats:
+    """0 where the last 100 log returns (99 from 100 bars) vary."""
+    returns = w.tail(w.log_return, min(100, w.bars - 1))
+    return np.where(returns.std(axis=-1) == 0, np.nan, 0.0)
+
+
+@computes(Feature(102, "close_roll_spread_20", 21, "Roll's effective spread; NaN unless changes of the close reverse"))
+def roll_spread(w: Windows) -> Floats:
+    """2 sqrt(-cov) of the 19 pairs of neighbours among 20 close differences, NaN where cov >= 0 (R. Roll 1984)."""
+    changes = w.tail(w.change, 20)
+    covariance = (_centred(changes[:, 1:]) * _centred(changes[:, :-1])).sum(axis=-1) / 18
+    return np.where(covariance >= 0, np.nan, 2 * np.sqrt(np.abs(covariance)))
+
+
+@computes(
+    Feature(
+        105,
+        "close_ljung_p_5_100",
+        101,
+        "chi-square tail of a sum over squares of returns, not the p-value of Ljung and Box: squares stand where lagged products should",
+    )
+)
+def ljung(w: Windows) -> Floats:
+    """Upper tail of chi-square (5 degrees) at Q = N(N+2) sum_k rho_k^2/(N-k), rho_k the share of a_k^2 .. a_{N-1-k}^2 in sum a^2."""
+    size = 100
+    squares = _centred(w.tail(w.log_return, size)) ** 2
+    total = squares.sum(axis=-1)
+    q = np.zeros(len(total))
+    for lag in range(1, 6):
+        q += ratio(squares[:, lag : size - lag].sum(axis=-1), total) ** 2 / (size - lag)
+    q *= size * (size + 2)
+    return np.asarray(erfc(np.sqrt(q / 2)) + np.sqrt(2 * q / np.pi) * np.exp(-q / 2) * (1 + q / 3))
+
+
+@computes(
+    Feature(106, "close_perm_entropy_3_50", 50, "entropy of ordinal patterns of 3 closes, over those seen; -infinity when only one is")
+)
+def permutation_entropy(w: Windows) -> Floats:
+    """-sum p ln(p + 1e-12) / ln m over the m ordinal patterns among 48 triples (C. Bandt, B. Pompe 2002)."""
+    first, second, third = w.close[:-2], w.close[1:-1], w.close[2:]
+    pattern = 4 * (second < first) + 2 * (third < second) + (third < first)
+    seen = np.stack([np.r_[0, 0, np.cumsum(pattern == code)] for code in range(8)])
+    before = np.stack([w.last(row, 48) for row in seen])
+    counts = np.stack([w.last(row) for row in seen]) - before
+    shares = np.arange(49) / 48
+    terms = -shares * np.log(shares + 1e-12)
+    patterns = (counts > 0).sum(axis=0)
+    return np.asarray(terms[counts].sum(axis=0) / np.log(patterns))
+
+
+@computes(Feature(107, "close_ou_halflife_100", 101, "half-life in bars of an Ornstein-Uhlenbeck fit of 101 closes; NaN unless they revert"))
+def ou_halflife(w: Windows) -> Floats:
+    """-ln 2 / beta, beta the slope of p_{i+1} - p_i on p_i."""
+    closes = w.tail(w.close, 101)
+    level = _centred(closes[:, :-1])
+    beta = ratio((level * (closes[:, 1:] - closes[:, :-1])).sum(axis=-1), (level * level).sum(axis=-1))
+    return np.where(beta >= 0, np.nan, -np.log(2) / beta)

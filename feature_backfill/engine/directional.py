@@ -1,0 +1,82 @@
+"""Directional movement: Wilder's DI and ADX (J. W. Wilder 1978), smoothed from the lookback's oldest bar on."""
+
+import numpy as np
+
+from feature_backfill.engine.bars import Floats
+from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.windows import WILDER, Lookbacks, wilder_weights
+
+DECAY = 1 - WILDER
+SMOOTHED_FROM = 13
+
+
+def _directional_movement(high: Floats, low: Floats, next_high: Floats, next_low: Floats) -> tuple[Floats, Floats]:
+    """(+DM, -DM): how far the next bar reaches beyond a bar, on the side where it reaches farther."""
+    up, down = next_high - high, low - next_low
+    return np.where((up > down) & (up > 0), up, 0.0), np.where((down > up) & (down > 0), down, 0.0)
+
+
+def _series_movement(lb: Lookbacks) -> tuple[Floats, Floats]:
+    """+DM and -DM of every bar of the series (0 for its first)."""
+    high, low = lb.windows.high, lb.windows.low
+    plus, minus = _directional_movement(high[:-1], low[:-1], high[1:], low[1:])
+    return np.r_[0.0, plus], np.r_[0.0, minus]
+
+
+def _first_movement(lb: Lookbacks) -> tuple[Floats, Floats]:
+    """+DM and -DM of the second bar of every lookback, against its oldest, perhaps partial, bar."""
+    second_high, second_low = lb.bar(lb.windows.high, 1), lb.bar(lb.windows.low, 1)
+    return _directional_movement(lb.oldest.high, lb.oldest.low, second_high, second_low)
+
+
+@computes(
+    Feature(89, "close_di_plus_14", 15, "Wilder's upward directional indicator"),
+    Feature(90, "close_di_minus_14", 15, "Wilder's downward directional indicator"),
+    per_lookback=True,
+)
+def directional_indicators(lb: Lookbacks) -> tuple[Floats, ...]:
+    """100 RMA(DM)/RMA(TR); DM seeded with 0, TR with H_0 - L_0 at full weight."""
+    w = lb.windows
+    ranges = lb.at_hours(w.weighted_sum(w.true_range, wilder_weights(w.bars - 1)))
+    ranges = ranges + DECAY ** (w.bars - 1) * (lb.oldest.high - lb.oldest.low)
+    first_weight = WILDER * DECAY ** (w.bars - 2)
+    newer = wilder_weights(w.bars - 2)
+    indicators = []
+    for movement, first in zip(_series_movement(lb), _first_movement(lb), strict=True):
+        indicators.append(100 * (lb.at_hours(w.weighted_sum(movement, newer)) + first_weight * first) / ranges)
+    return tuple(indicators)
+
+
+@computes(Feature(88, "close_adx_14", 27, "Wilder's mean of DX, seeded with the first DX"), per_lookback=True)
+def average_directional_index(lb: Lookbacks) -> Floats:
+    """RMA of DX = 100 |DI+ - DI-| / (DI+ + DI-) over the bars of the lookback, NaN before the 14th DX.
+
+    DX is not linear in the bars and depends on where the lookback starts, so the recursion runs over its bars, for all hours
+    at once. DX starts at bar 13, or with the first movement after it.
+    """
+    first_plus, first_minus = _first_movement(lb)
+    plus, minus = (WILDER * movement for movement in _series_movement(lb))
+    first_dx = np.maximum(SMOOTHED_FROM, _first_moving_bar(lb, plus + minus, first_plus + first_minus))
+    seeded_at = set(first_dx.tolist())
+    start = lb.window * lb.windows.step
+    up, down = WILDER * first_plus, WILDER * first_minus
+    adx = np.zeros(len(start))
+    for bar in range(2, lb.windows.bars):
+        up = DECAY * up + plus[start + bar]
+        down = DECAY * down + minus[start + bar]
+        if bar < SMOOTHED_FROM:
+            continue
+        total = up + down
+        dx = np.abs(up - down) / np.where(total == 0, 1.0, total)
+        adx = DECAY * adx + WILDER * dx
+        if bar in seeded_at:
+            adx = np.where(first_dx == bar, dx, adx)
+    return np.where(lb.windows.bars - first_dx < 14, np.nan, 100 * adx)
+
+
+def _first_moving_bar(lb: Lookbacks, movement: Floats, first_movement: Floats) -> Floats:
+    """Place in the lookback of the first bar with directional movement."""
+    position = np.arange(len(movement))
+    next_moving = np.minimum.accumulate(np.where(movement > 0, position, len(movement) * 2)[::-1])[::-1]
+    later = lb.bar(next_moving, 2) - lb.window * lb.windows.step
+    return np.where(first_movement > 0, 1, later)

@@ -1,0 +1,67 @@
+"""Momentum: oscillators of the close within its recent range, and of gains against losses."""
+
+import numpy as np
+
+from feature_backfill.engine.bars import Floats
+from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.windows import Windows, ratio, wilder_weights
+
+
+@computes(Feature(29, "close_rsi_14", 15, "relative strength index; Wilder means seeded with 0 at the oldest bar; 100 without losses"))
+def relative_strength_index(w: Windows) -> Floats:
+    """100 - 100/(1 + G/D), G and D Wilder's means of gains and losses (J. W. Wilder 1978), 100 where D = 0."""
+    weights = wilder_weights(w.bars - 1)
+    gain = w.weighted_sum(np.maximum(w.change, 0), weights)
+    loss = w.weighted_sum(np.maximum(-w.change, 0), weights)
+    return np.where(loss == 0, 100.0, 100 - 100 / (1 + gain / loss))
+
+
+@computes(
+    Feature(30, "close_stoch_k_14", 14, "place of the close in the high-low range of 14 bars, 0..100; 50 without a range"),
+    Feature(34, "close_williams_r_14", 14, "the same counted from the top, -100..0; -50 without a range"),
+)
+def stochastic(w: Windows) -> tuple[Floats, Floats]:
+    """100 (c - ll)/(hh - ll) and -100 (hh - c)/(hh - ll)."""
+    highest, lowest = w.max(w.high, 14), w.min(w.low, 14)
+    width = highest - lowest
+    k = ratio(100 * (w.last_close - lowest), width, if_zero=50)
+    return k, ratio(-100 * (highest - w.last_close), width, if_zero=-50)
+
+
+@computes(Feature(31, "close_stoch_d_14_3", 16, "mean of the stochastic of the last 3 bars"))
+def stochastic_mean(w: Windows) -> Floats:
+    """(K_T + K_{T-1} + K_{T-2}) / 3, each K over its own 14 bars."""
+    highest = np.stack([w.tail(w.high, 16)[:, lag : lag + 14].max(axis=-1) for lag in range(3)])
+    lowest = np.stack([w.tail(w.low, 16)[:, lag : lag + 14].min(axis=-1) for lag in range(3)])
+    closes = np.stack([w.last(w.close, 2 - lag) for lag in range(3)])
+    k = ratio(100 * (closes - lowest), highest - lowest, if_zero=50)
+    return np.asarray((k[0] + k[1] + k[2]) / 3)
+
+
+@computes(Feature(32, "close_cci_20", 20, "commodity channel index of 20 typical prices"))
+def commodity_channel_index(w: Windows) -> Floats:
+    """(TP_T - mean)/(0.015 MD), MD the mean absolute deviation."""
+    prices = w.tail(w.typical_price, 20)
+    deviation = np.abs(prices - prices.mean(axis=-1, keepdims=True)).mean(axis=-1)
+    distance = w.last(w.typical_price) - w.mean(w.typical_price, 20)
+    return np.where(deviation == 0, np.nan, distance / (0.015 * deviation))
+
+
+@computes(Feature(35, "close_uo_7_14_28", 29, "ultimate oscillator over 7, 14 and 28 bars"))
+def ultimate_oscillator(w: Windows) -> Floats:
+    """100/7 (4 A_7 + 2 A_14 + A_28), A_p = sum of buying pressure / sum of true range (L. Williams 1985)."""
+    true_low = np.minimum(w.low, w.previous_close)
+    pressure = w.close - true_low
+    true_range = np.maximum(w.high, w.previous_close) - true_low
+    averages = [w.sum(pressure, size) / w.sum(true_range, size) for size in (7, 14, 28)]
+    return np.asarray(100 / 7 * (4 * averages[0] + 2 * averages[1] + averages[2]))
+
+
+@computes(Feature(36, "close_mfi_14", 15, "money flow index; 100 without negative flow, also without any"))
+def money_flow_index(w: Windows) -> Floats:
+    """100 - 100/(1 + P/N), P and N the flow TP V of 14 bars whose TP rose or fell, 100 where N = 0."""
+    flow = w.typical_price * w.volume
+    rise = np.r_[np.nan, np.diff(w.typical_price)]
+    positive = w.sum(np.where(rise > 0, flow, 0.0), 14)
+    negative = w.sum(np.where(rise < 0, flow, 0.0), 14)
+    return np.where(negative == 0, 100.0, 100 - 100 / (1 + positive / negative))

@@ -1,0 +1,80 @@
+"""CSV and Parquet files of OHLCV rows, read by DuckDB: columns found, cells converted, no row judged."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from feature_backfill.errors import UserError
+from feature_backfill.store.database import quoted
+from feature_backfill.store.ohlcv import VALUE_COLUMNS
+
+STAMP_COLUMNS = ("timestamp", "time", "date", "datetime", "open_time", "ts")
+
+# The dialect is fixed, so that DuckDB cannot take a damaged line for a title or a comment; lines that do not have the
+# header's columns are told, not dropped in silence.
+_READERS = {
+    ".csv": "read_csv(?, header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"', comment = '',"
+    " skip = 0, store_rejects = true)",
+    ".parquet": "read_parquet(?)",
+}
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """The rows of a file, in its order.
+
+    rows: rows x (timestamp, open, high, low, close, volume): the stamp as text, whatever its type in the file; numbers
+    as float64, NaN where a cell is empty or no number.
+    malformed_lines: line numbers of a CSV file that do not have the header's columns or are not UTF-8.
+    """
+
+    rows: pd.DataFrame
+    malformed_lines: list[int]
+
+
+def read_file(path: Path) -> FileRows:
+    """Read the OHLCV columns of a .csv or .parquet file; names in any case, other columns ignored.
+
+    The stamp is in `timestamp` or, if there is none, in the only column with another customary name.
+
+    Raises UserError if the file is missing, unreadable, empty, or lacks a column.
+    """
+    if not path.is_file():
+        raise UserError(f"no file {path}; check the path")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path} is neither .csv nor .parquet; convert or rename it")
+    with duckdb.connect() as connection:
+        try:
+            columns = [name for name, *_ in connection.execute(f"SELECT * FROM {reader} LIMIT 0", [str(path)]).description]
+            rows = connection.execute(f"SELECT {_selection(path, columns)} FROM {reader}", [str(path)]).df()
+        except (duckdb.InvalidInputException, duckdb.IOException) as error:
+            raise UserError(
+                f"cannot read {path}; a CSV file must be UTF-8 text with a header line, commas, balanced quotes and one "
+                f"kind of line ending: {str(error).splitlines()[0]}"
+            ) from error
+        malformed = _malformed_lines(connection) if path.suffix.lower() == ".csv" else []
+    if rows.empty and not malformed:
+        raise UserError(f"{path} holds no rows")
+    return FileRows(rows, malformed)
+
+
+def _malformed_lines(connection: duckdb.DuckDBPyConnection) -> list[int]:
+    lines = connection.execute("SELECT DISTINCT line FROM reject_errors ORDER BY line").fetchall()
+    return [line for (line,) in lines]
+
+
+def _selection(path: Path, columns: list[str]) -> str:
+    names = {name.lower(): name for name in reversed(columns)}
+    lacking = [column for column in VALUE_COLUMNS if column not in names]
+    stamps = [column for column in STAMP_COLUMNS if column in names]
+    if not stamps:
+        lacking.insert(0, "timestamp")
+    if lacking:
+        raise UserError(f"{path} lacks the column {', '.join(lacking)}; its header line has {', '.join(columns)}")
+    if "timestamp" not in names and len(stamps) > 1:
+        raise UserError(f"which column of {path} holds the opening time: {' or '.join(stamps)}? Rename it to timestamp")
+    values = ", ".join(f"TRY_CAST({quoted(names[column])} AS DOUBLE) AS {column}" for column in VALUE_COLUMNS)
+    return f"CAST({quoted(names[stamps[0]])} AS VARCHAR) AS timestamp, {values}"

@@ -1,0 +1,196 @@
+"""The OHLCV table: one row an hour, stamped with its opening time.
+
+Reading takes the table as somebody else may have made it: column names in any case, timestamps with or without a zone,
+numbers of any type. Writing is for tables that files are imported into.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+
+from feature_backfill.errors import UserError
+from feature_backfill.store.database import database_path, describe_table, has_table, quoted
+
+VALUE_COLUMNS = ("open", "high", "low", "close", "volume")
+OHLCV_COLUMNS = ("timestamp", *VALUE_COLUMNS)
+
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+_ZONELESS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
+# The imported rows appear to DuckDB under this name, which must not hide a table of the database.
+_INCOMING = "__incoming_ohlcv__"
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """What an upsert did: hours that were not stored, stored with other values, stored with the same values.
+
+    hours: those that were new or changed, UTC-naive, ascending.
+    """
+
+    new: int
+    changed: int
+    same: int
+    hours: pd.DatetimeIndex
+
+
+def read_ohlcv(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """The rows with start <= timestamp <= end, in time order, repeated and off-hour stamps included.
+
+    Returns rows x (timestamp, open, high, low, close, volume): UTC-naive datetime64[us] and float64, NaN where a cell
+    is NULL or no number. Rows without a timestamp are left out.
+
+    Raises UserError if the table is missing, lacks a column, or its timestamp is of no timestamp type.
+    """
+    columns = ", ".join(OHLCV_COLUMNS)
+    rows = _select(connection, table, columns, start, end, "ORDER BY timestamp").df()
+    return rows.astype({"timestamp": "datetime64[us]"})
+
+
+def ohlcv_hours(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+) -> pd.DatetimeIndex:
+    """The distinct hours with start <= hour <= end that the table has a row for, ascending, UTC-naive.
+
+    A stamp off the hour is no hour. Raises UserError as read_ohlcv does.
+    """
+    on_the_hour = "AND timestamp = date_trunc('hour', timestamp) ORDER BY timestamp"
+    rows = _select(connection, table, "DISTINCT timestamp", start, end, on_the_hour).df()
+    return pd.DatetimeIndex(rows["timestamp"].astype("datetime64[us]"), name=None)
+
+
+def ohlcv_extent(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The first and the last hour that the table has a row for; None if it has none. Raises UserError as read_ohlcv does."""
+    hours = ohlcv_hours(connection, table)
+    return None if hours.empty else (hours[0], hours[-1])
+
+
+def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.DataFrame) -> Upserted:
+    """Insert the rows whose timestamp is not stored, update those stored with other values; one transaction.
+
+    ohlcv: rows x (timestamp, open, high, low, close, volume), UTC-naive and distinct stamps. A missing table is created
+    with the timestamp as primary key; an existing one needs no key, and further columns of it are left alone.
+
+    Raises UserError if the table cannot take the rows.
+    """
+    connection.register(_INCOMING, ohlcv[list(OHLCV_COLUMNS)].astype({"timestamp": "datetime64[us]"}))
+    try:
+        with _transaction(connection):
+            if not has_table(connection, table):
+                values = ", ".join(f"{column} DOUBLE" for column in VALUE_COLUMNS)
+                connection.execute(f"CREATE TABLE {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
+            return _upsert_incoming(connection, table)
+    except (duckdb.ConstraintException, duckdb.BinderException, duckdb.CatalogException) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"table {table} of {database_path(connection)} does not take the rows; import into another table: {reason}"
+        ) from error
+    finally:
+        connection.unregister(_INCOMING)
+
+
+def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upserted:
+    types = _column_types(connection, table)
+    inexact = [f"{column} {types[column]}" for column in VALUE_COLUMNS if types[column] != "DOUBLE"]
+    if inexact:
+        raise UserError(
+            f"table {table} of {database_path(connection)} stores {', '.join(inexact)}; "
+            "an import writes DOUBLE: import into another table or change the types with ALTER TABLE"
+        )
+    match = f"{_stamp_in_utc(types['timestamp'])} = incoming.timestamp"
+    stored_values, incoming_values = (
+        f"({', '.join(f'{side}.{column}' for column in VALUE_COLUMNS)})" for side in ("stored", "incoming")
+    )
+    differs = f"{stored_values} IS DISTINCT FROM {incoming_values}"
+    verdicts = connection.execute(
+        f"""
+        SELECT incoming.timestamp AS hour, count(stored.timestamp) = 0 AS new, coalesce(bool_or({differs}), false) AS differs
+        FROM {_INCOMING} AS incoming LEFT JOIN {quoted(table)} AS stored ON {match}
+        GROUP BY hour ORDER BY hour
+        """
+    ).df()
+    connection.execute(
+        f"""
+        UPDATE {quoted(table)} AS stored SET {", ".join(f"{column} = incoming.{column}" for column in VALUE_COLUMNS)}
+        FROM {_INCOMING} AS incoming WHERE {match} AND {differs}
+        """
+    )
+    stamp = "timestamp AT TIME ZONE 'UTC'" if types["timestamp"] == _ZONED else "timestamp"
+    connection.execute(
+        f"""
+        INSERT INTO {quoted(table)} ({", ".join(OHLCV_COLUMNS)}) SELECT {stamp}, {", ".join(VALUE_COLUMNS)}
+        FROM {_INCOMING} AS incoming ANTI JOIN {quoted(table)} AS stored ON {match} ORDER BY timestamp
+        """
+    )
+    new, changed = verdicts["new"], verdicts["differs"] & ~verdicts["new"]
+    written = verdicts.loc[new | changed, "hour"].astype("datetime64[us]")
+    return Upserted(
+        new=int(new.sum()),
+        changed=int(changed.sum()),
+        same=int((~new & ~changed).sum()),
+        hours=pd.DatetimeIndex(written, name=None),
+    )
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _select(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: str,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    rest: str,
+) -> duckdb.DuckDBPyConnection:
+    types = _column_types(connection, table)
+    values = ", ".join(f"TRY_CAST({column} AS DOUBLE) AS {column}" for column in VALUE_COLUMNS)
+    return connection.execute(
+        f"""
+        SELECT {columns}
+        FROM (SELECT {_stamp_in_utc(types["timestamp"])} AS timestamp, {values} FROM {quoted(table)} AS stored)
+        WHERE isfinite(timestamp)
+          AND timestamp BETWEEN coalesce(CAST($start AS TIMESTAMP), TIMESTAMP '-infinity')
+                            AND coalesce(CAST($end AS TIMESTAMP), TIMESTAMP 'infinity')
+        {rest}
+        """,
+        {"start": start, "end": end},
+    )
+
+
+def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """The SQL types of a table's columns by lower-case name, if it can be read as OHLCV.
+
+    SQL finds a column by its name in any case, so the lower-case names do for the statements too.
+    """
+    columns = describe_table(connection, table)
+    types = {column.lower(): sql_type for column, sql_type in columns.items()}
+    lacking = [column for column in OHLCV_COLUMNS if column not in types]
+    place = f"table {table} of {database_path(connection)}"
+    if lacking:
+        raise UserError(f"{place} is no OHLCV table: it lacks {', '.join(lacking)}; it has {', '.join(columns)}")
+    if types["timestamp"] not in (*_ZONELESS, _ZONED):
+        raise UserError(f"the timestamp of {place} is {types['timestamp']}; it must be TIMESTAMP (UTC) or TIMESTAMPTZ")
+    return types
+
+
+def _stamp_in_utc(sql_type: str) -> str:
+    return "(stored.timestamp AT TIME ZONE 'UTC')" if sql_type == _ZONED else "CAST(stored.timestamp AS TIMESTAMP)"

@@ -1,0 +1,187 @@
+"""When two computations of the features agree: tolerances feature by feature, and the few values that rounding decides.
+
+An exemption looks at the bars of the very window that a value comes from. It only excuses a value that is out of
+tolerance. `close_perm_entropy_3_50` needs none: it compares closes, and closes are last prices, never sums.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from feature_backfill_tests import oracle
+from feature_backfill_tests.oracle import Bars, ratio
+
+RTOL = 1e-9
+RTOL_OF = {
+    "close_hurst_100": 0.0,
+    **dict.fromkeys(
+        ("time_hour_sin", "time_hour_cos", "time_dow_sin", "time_dow_cos", "time_month_sin", "time_month_cos"), 0.0
+    ),
+}
+"""Where it is not `RTOL`."""
+
+ATOL_GROUPS: list[tuple[Callable[[Bars], float], str]] = [
+    (
+        lambda b: 0.0,
+        """close_open_diff_current high_low_range_current close_change_current close_sma_20 close_ema_12 close_wma_20
+        volume_sma_20 close_atr_14 close_bb_upper_20_2 close_bb_middle_20 close_bb_lower_20_2 close_vwap
+        close_percentile_25_20 close_percentile_50_20 close_percentile_75_20 close_volume_ratio high_volume_ratio
+        close_typical_price close_ohlc_average close_rolling_min_20 close_rolling_max_20 close_amihud_20
+        close_ma_cross_signal_5_20 close_entropy_20 close_dominant_cycle_length_50 close_perm_entropy_3_50
+        close_roll_spread_20 close_ljung_p_5_100
+        time_hour_of_day time_day_of_week time_day_of_month time_month_of_year""",
+    ),
+    (
+        lambda b: 1e-15,
+        "time_hour_sin time_hour_cos time_dow_sin time_dow_cos time_month_sin time_month_cos",
+    ),
+    (
+        lambda b: 1e-13,
+        """close_cum_return_5 close_cum_return_10 close_cum_return_20 close_log_ratio_ema_12 close_log_ratio_vwap
+        close_vol_adj_return_atr14 close_var_5_50 close_cvar_5_50""",
+    ),
+    (
+        lambda b: 1e-12,
+        """log_close close_pct_change_current close_ma_cross_ratio_5_20 close_over_ema_12 close_rsi_14 close_stoch_k_14
+        close_stoch_d_14_3 close_roc_10 close_williams_r_14 close_hv_20 close_vol_ratio_5_50 close_parkinson_20
+        close_gk_20 close_over_vwap volume_roc_10 close_candle_body_ratio close_candle_upper_shadow_ratio
+        close_candle_lower_shadow_ratio close_position_in_range_20 close_adx_14 close_di_plus_14 close_di_minus_14
+        close_rs_20 close_yz_20 volume_rvol_20 close_donchian_pos_20 close_donchian_upper_dist_20
+        close_donchian_lower_dist_20 close_aroon_up_14 close_aroon_down_14 close_aroon_osc_14 close_ou_halflife_100
+        close_cycle_strength_50 close_spectral_entropy_50 close_hurst_100""",
+    ),
+    (
+        lambda b: 1e-11,
+        """close_macd_line_12_26_over_close close_macd_histogram_12_26_9_over_close close_bb_width_pct_20_2
+        close_zscore_20 close_bb_percent_20_2 close_skew_30 close_kurt_30 close_autocorr_1_30 close_ret_zscore_20
+        turnover_z_20""",
+    ),
+    (
+        lambda b: 1e-9,
+        "close_ma_distance_pct_sma20 close_cci_20 close_uo_7_14_28 close_mfi_14",
+    ),
+    (
+        lambda b: 1e-11 * b.close[-1],
+        """close_ma_cross_diff_5_20 close_ma_distance_sma20 close_macd_line_12_26 close_macd_signal_9
+        close_macd_histogram_12_26_9 close_bb_width_20_2""",
+    ),
+    (
+        lambda b: ratio(1e-11 * b.close[-1], b.atr, otherwise=0.0),
+        """close_dist_ema12_atr close_macd_line_12_26_over_atr14 close_macd_histogram_12_26_9_over_atr14
+        close_dist_sma20_atr""",
+    ),
+    (
+        lambda b: 1e-12 * sum(b.volume),
+        "close_obv close_adl close_chaikin_3_10",
+    ),
+    (
+        lambda b: ratio(1e-12 * sum(b.volume), sum(b.dollar_volume[-20:]), otherwise=0.0),
+        "close_obv_over_dollar_vol_20 close_adl_over_dollar_vol_20",
+    ),
+]
+
+ATOL = {name: atol for atol, names in ATOL_GROUPS for name in names.split()}
+"""Base name -> absolute tolerance, given the bars of the window."""
+
+
+def mismatches(
+    actual: pd.DataFrame, expected: pd.DataFrame, ohlcv: pd.DataFrame, base_hours: int = 720, buffer_hours: int = 0
+) -> list[str]:
+    """In words, where `actual` departs from `expected`; empty if nowhere.
+
+    Both frames are hours (UTC-naive) x full feature names, float64. `ohlcv` holds the hourly rows they come from, with the
+    columns timestamp, open, high, low, close, volume.
+    """
+    if list(actual.columns) != list(expected.columns):
+        return [_difference("columns", list(actual.columns), list(expected.columns))]
+    if list(actual.index) != list(expected.index):
+        return [_difference("hours", list(actual.index), list(expected.index))]
+    wrong_dtypes = [f"{name} is {dtype}, not float64" for name, dtype in actual.dtypes.items() if dtype != "float64"]
+    if wrong_dtypes:
+        return wrong_dtypes
+
+    base_names, timeframes = zip(*(name.rsplit("_", 1) for name in expected.columns), strict=True)
+    rows = oracle.hourly_rows(ohlcv)
+    found = []
+    for ts, actual_row, expected_row in zip(expected.index, actual.to_numpy(), expected.to_numpy(), strict=True):
+        window = oracle.bars_of_hour(
+            rows, ts.to_pydatetime(), base_hours, buffer_hours, tuple(dict.fromkeys(timeframes))
+        )
+        if isinstance(window, oracle.Skip):
+            found.append(f"{ts}: has values, but {window.reason}")
+            continue
+        cells = zip(base_names, timeframes, actual_row.tolist(), expected_row.tolist(), strict=True)
+        for name, timeframe, a, e in cells:
+            b = window[timeframe]
+            if not (agree(name, a, e, b) or is_exempt(name, a, b)):
+                found.append(f"{ts} {name}_{timeframe}: {a!r} instead of {e!r} (allowed: {allowed(name, e, b):.3g})")
+    return found
+
+
+def allowed(name: str, expected: float, b: Bars) -> float:
+    """The largest difference from `expected` that counts as rounding: rtol * |expected| + atol."""
+    return RTOL_OF.get(name, RTOL) * abs(expected) + ATOL[name](b)
+
+
+def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
+    """Whether two values are equal within the tolerance; NaN equals NaN, an infinity the one of its sign."""
+    if actual == expected or (math.isnan(actual) and math.isnan(expected)):
+        return True
+    if not (math.isfinite(actual) and math.isfinite(expected)):
+        return False
+    return abs(actual - expected) <= allowed(name, expected, b)
+
+
+def is_exempt(name: str, actual: float, b: Bars) -> bool:
+    """Whether rounding alone decides the feature in this window, and `actual` is one of the outcomes it may have."""
+    return name in EXEMPTIONS and EXEMPTIONS[name](actual, b)
+
+
+def is_flat_but_for_one(x: Sequence[float]) -> bool:
+    """Whether all items, or all but one, are equal: then a mean may leave an ulp where 0 is meant."""
+    return max(Counter(x).values()) >= len(x) - 1
+
+
+def averages_meet(actual: float, b: Bars) -> bool:
+    """RM_5 and RM_20 of the closes are equal up to rounding, so either signal will do."""
+    distance = oracle.rolling_mean(b.close, 5) - oracle.rolling_mean(b.close, 20)
+    return abs(distance) <= 1e-12 * b.close[-1] and actual in (0.0, 1.0)
+
+
+def close_on_bin_edge(_: float, b: Bars) -> bool:
+    """A close lies within rounding of an inner edge of the histogram."""
+    lo, *inner, hi = oracle.histogram_edges_20(b)[:-1] + [max(b.close[-20:])]
+    return lo < hi and any(abs(c - edge) <= 4 * math.ulp(hi) for c in b.close[-20:] for edge in inner)
+
+
+def cycles_tie(actual: float, b: Bars) -> bool:
+    """`actual` is the length of a cycle whose amplitude equals the largest one up to rounding."""
+    largest = b.spectrum[oracle.dominant_cycle(b)]
+    tied = [k for k in range(1, 25) if b.spectrum[k] >= (1 - 1e-12) * largest]
+    return any(math.isclose(actual, 50 / k) for k in tied)
+
+
+def covariance_is_zero(_: float, b: Bars) -> bool:
+    """The covariance of successive close differences is 0 up to rounding."""
+    return abs(oracle.change_covariance_20(b)) <= 1e-14 * sum(d * d for d in b.change[-20:])
+
+
+def no_reversion(_: float, b: Bars) -> bool:
+    """The numerator of beta is 0 up to rounding: beta may have either sign."""
+    products, _squares = oracle.ou_terms_100(b)
+    return abs(sum(products)) <= 1e-12 * sum(map(abs, products))
+
+
+def worst_returns_tie(_: float, b: Bars) -> bool:
+    """The 3rd and the 4th smallest of 50 log returns are equal up to rounding, so the mean may take 3 or 4."""
+    worst = sorted(b.log_return[-50:])
+    return worst[3] - worst[2] <= 1e-14
+
+
+def _flat(series: Callable[[Bars], list[float]], last: int) -> Callable[[float, Bars], bool]:
+    return lambda _, b: len(b) >= last and is_flat_but_for_one(series(b)[-last:])
+
+
+EXEMPTIONS: dict[str, Callable[[float, Bars], bool]] = {}
