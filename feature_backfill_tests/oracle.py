@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 import pandas as pd
 
@@ -62,17 +63,17 @@ class Bars:
     @cached_property
     def change(self) -> list[float]:
         """C_i - C_{i-1}, i = 1..T."""
-        return [c - before for before, c in pairs(self.close)]
+        return [c - before for before, c in pairwise(self.close)]
 
     @cached_property
     def log_return(self) -> list[float]:
         """LR: ln(C_i / C_{i-1}), i = 1..T."""
-        return [math.log(c / before) for before, c in pairs(self.close)]
+        return [math.log(c / before) for before, c in pairwise(self.close)]
 
     @cached_property
     def simple_return(self) -> list[float]:
         """SR: C_i / C_{i-1} - 1, i = 1..T."""
-        return [c / before - 1 for before, c in pairs(self.close)]
+        return [c / before - 1 for before, c in pairwise(self.close)]
 
     @cached_property
     def true_range(self) -> list[float]:
@@ -247,9 +248,9 @@ def features_of_hour(
     buffer_hours: int = 0,
     timeframes: Sequence[str] = DEFAULT_TIMEFRAMES,
 ) -> dict[str, float] | Skip:
-    """The features of the target hour `ts` in emission order, `<base name>_<timeframe>` -> value, or why there are none.
+    """`<base name>_<timeframe>` -> value for the target hour `ts`, in emission order, or why there are none.
 
-    `rows` maps UTC-naive hours to (open, high, low, close, volume). A timeframe that does not divide a day is a KeyError.
+    `rows` maps UTC-naive hours to (open, high, low, close, volume). A timeframe not in `HOURS_PER_BAR` is a KeyError.
     """
     bars = bars_of_hour(rows, ts, base_hours, buffer_hours, timeframes)
     if isinstance(bars, Skip):
@@ -339,7 +340,7 @@ def ema(x: Sequence[float], span: int) -> list[float]:
 
 
 def rma(x: Sequence[float]) -> list[float]:
-    """Wilder's RMA_14: y_0 = x_0, y_t = 13/14 y_{t-1} + 1/14 x_t; NaN before the 14th item. Leading NaNs are passed over."""
+    """Wilder's: y_0 = x_0, y_t = 13/14 y_{t-1} + 1/14 x_t; NaN before the 14th item (leading NaNs are no items)."""
     a = 1 / 14
     w = 1 - a
     series, seen, y = [], 0, math.nan
@@ -368,11 +369,6 @@ def ratio(numerator: float, denominator: float, otherwise: float = math.nan) -> 
 def root(radicand: float) -> float:
     """The square root, NaN of a negative number."""
     return math.nan if radicand < 0 else math.sqrt(radicand)
-
-
-def pairs(x: Sequence[float]) -> Iterable[tuple[float, float]]:
-    """(x_{i-1}, x_i), i = 1..T."""
-    return zip(x, x[1:], strict=False)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -454,9 +450,7 @@ def parkinson_20(b: Bars) -> float:
 def garman_klass_20(b: Bars) -> float:
     """sqrt(mean over 20 bars of 0.5 ln(H/L)^2 - (2 ln 2 - 1) ln(C/O)^2)."""
     window = zip(b.open[-20:], b.high[-20:], b.low[-20:], b.close[-20:], strict=True)
-    terms = [
-        0.5 * math.log(h / low) ** 2 - (2 * math.log(2) - 1) * math.log(c / o) ** 2 for o, h, low, c in window
-    ]
+    terms = [0.5 * math.log(h / low) ** 2 - (2 * math.log(2) - 1) * math.log(c / o) ** 2 for o, h, low, c in window]
     return root(mean(terms))
 
 
@@ -515,7 +509,7 @@ def histogram_edges_20(b: Bars) -> list[float]:
 def entropy_20(b: Bars) -> float:
     """-sum_k p_k ln(p_k + 1e-10) over the ten bins, closed on the left; NaN if edges coincide."""
     edges = histogram_edges_20(b)
-    if any(after <= edge for edge, after in pairs(edges)):
+    if any(after <= edge for edge, after in pairwise(edges)):
         return math.nan
     counts = Counter(max(k for k in range(10) if c >= edges[k]) for c in b.close[-20:])
     return -numpy_sum([counts[k] / 20 * math.log(counts[k] / 20 + 1e-10) for k in range(10)])

@@ -14,13 +14,16 @@ from feature_backfill_tests import oracle
 from feature_backfill_tests.oracle import Bars, ratio
 
 RTOL = 1e-9
-RTOL_OF = {
-    "close_hurst_100": 0.0,
-    **dict.fromkeys(
-        ("time_hour_sin", "time_hour_cos", "time_dow_sin", "time_dow_cos", "time_month_sin", "time_month_cos"), 0.0
-    ),
+ABSOLUTE_ONLY = {
+    "close_hurst_100",
+    "time_hour_sin",
+    "time_hour_cos",
+    "time_dow_sin",
+    "time_dow_cos",
+    "time_month_sin",
+    "time_month_cos",
 }
-"""Where it is not `RTOL`."""
+"""Base names without a relative tolerance."""
 
 ATOL_GROUPS: list[tuple[Callable[[Bars], float], str]] = [
     (
@@ -91,8 +94,8 @@ def mismatches(
 ) -> list[str]:
     """In words, where `actual` departs from `expected`; empty if nowhere.
 
-    Both frames are hours (UTC-naive) x full feature names, float64. `ohlcv` holds the hourly rows they come from, with the
-    columns timestamp, open, high, low, close, volume.
+    Both frames are hours (UTC-naive) x full feature names, float64. `ohlcv` holds the hourly rows they come from, with
+    the columns timestamp, open, high, low, close, volume.
     """
     if list(actual.columns) != list(expected.columns):
         return [_difference("columns", list(actual.columns), list(expected.columns))]
@@ -102,27 +105,27 @@ def mismatches(
     if wrong_dtypes:
         return wrong_dtypes
 
-    base_names, timeframes = zip(*(name.rsplit("_", 1) for name in expected.columns), strict=True)
+    cells = [tuple(column.rsplit("_", 1)) for column in expected.columns]
+    timeframes = list(dict.fromkeys(timeframe for _, timeframe in cells))
     rows = oracle.hourly_rows(ohlcv)
     found = []
     for ts, actual_row, expected_row in zip(expected.index, actual.to_numpy(), expected.to_numpy(), strict=True):
-        window = oracle.bars_of_hour(
-            rows, ts.to_pydatetime(), base_hours, buffer_hours, tuple(dict.fromkeys(timeframes))
-        )
+        window = oracle.bars_of_hour(rows, ts.to_pydatetime(), base_hours, buffer_hours, timeframes)
         if isinstance(window, oracle.Skip):
             found.append(f"{ts}: has values, but {window.reason}")
             continue
-        cells = zip(base_names, timeframes, actual_row.tolist(), expected_row.tolist(), strict=True)
-        for name, timeframe, a, e in cells:
+        for (name, timeframe), a, e in zip(cells, actual_row.tolist(), expected_row.tolist(), strict=True):
             b = window[timeframe]
             if not (agree(name, a, e, b) or is_exempt(name, a, b)):
-                found.append(f"{ts} {name}_{timeframe}: {a!r} instead of {e!r} (allowed: {allowed(name, e, b):.3g})")
+                found.append(
+                    f"{ts} {name}_{timeframe}: {a!r} instead of {e!r} (allowed: {allowed(name, e, b):.3g} off)"
+                )
     return found
 
 
 def allowed(name: str, expected: float, b: Bars) -> float:
     """The largest difference from `expected` that counts as rounding: rtol * |expected| + atol."""
-    return RTOL_OF.get(name, RTOL) * abs(expected) + ATOL[name](b)
+    return (0.0 if name in ABSOLUTE_ONLY else RTOL * abs(expected)) + ATOL[name](b)
 
 
 def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
@@ -136,11 +139,12 @@ def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
 
 def is_exempt(name: str, actual: float, b: Bars) -> bool:
     """Whether rounding alone decides the feature in this window, and `actual` is one of the outcomes it may have."""
-    return name in EXEMPTIONS and EXEMPTIONS[name](actual, b)
+    min_bars, _ = oracle.FEATURES[name]
+    return name in EXEMPTIONS and len(b) >= min_bars and EXEMPTIONS[name](actual, b)
 
 
-def is_flat_but_for_one(x: Sequence[float]) -> bool:
-    """Whether all items, or all but one, are equal: then a mean may leave an ulp where 0 is meant."""
+def nearly_flat(x: Sequence[float]) -> bool:
+    """Whether all items, or all but one, are equal: their mean may be an ulp off, which then stands in for a 0."""
     return max(Counter(x).values()) >= len(x) - 1
 
 
@@ -151,37 +155,56 @@ def averages_meet(actual: float, b: Bars) -> bool:
 
 
 def close_on_bin_edge(_: float, b: Bars) -> bool:
-    """A close lies within rounding of an inner edge of the histogram."""
-    lo, *inner, hi = oracle.histogram_edges_20(b)[:-1] + [max(b.close[-20:])]
-    return lo < hi and any(abs(c - edge) <= 4 * math.ulp(hi) for c in b.close[-20:] for edge in inner)
+    """A close lies within rounding of an inner edge of the histogram, so it may fall on either side."""
+    closes, inner_edges = b.close[-20:], oracle.histogram_edges_20(b)[1:10]
+    rounding = 4 * math.ulp(max(closes))
+    return not oracle.is_constant(closes) and any(abs(c - edge) <= rounding for c in closes for edge in inner_edges)
 
 
 def cycles_tie(actual: float, b: Bars) -> bool:
     """`actual` is the length of a cycle whose amplitude equals the largest one up to rounding."""
     largest = b.spectrum[oracle.dominant_cycle(b)]
-    tied = [k for k in range(1, 25) if b.spectrum[k] >= (1 - 1e-12) * largest]
-    return any(math.isclose(actual, 50 / k) for k in tied)
+    return any(actual == 50 / k for k in range(1, 25) if b.spectrum[k] >= (1 - 1e-12) * largest)
 
 
-def covariance_is_zero(_: float, b: Bars) -> bool:
-    """The covariance of successive close differences is 0 up to rounding."""
+def covariance_vanishes(_: float, b: Bars) -> bool:
+    """The covariance of successive close differences is 0 up to rounding, so its sign is open."""
     return abs(oracle.change_covariance_20(b)) <= 1e-14 * sum(d * d for d in b.change[-20:])
 
 
-def no_reversion(_: float, b: Bars) -> bool:
-    """The numerator of beta is 0 up to rounding: beta may have either sign."""
+def reversion_vanishes(_: float, b: Bars) -> bool:
+    """The numerator of beta is 0 up to rounding, so its sign is open."""
     products, _squares = oracle.ou_terms_100(b)
     return abs(sum(products)) <= 1e-12 * sum(map(abs, products))
 
 
 def worst_returns_tie(_: float, b: Bars) -> bool:
-    """The 3rd and the 4th smallest of 50 log returns are equal up to rounding, so the mean may take 3 or 4."""
+    """The 3rd and the 4th smallest of 50 log returns are equal up to rounding, so the mean may take 3 or more."""
     worst = sorted(b.log_return[-50:])
     return worst[3] - worst[2] <= 1e-14
 
 
-def _flat(series: Callable[[Bars], list[float]], last: int) -> Callable[[float, Bars], bool]:
-    return lambda _, b: len(b) >= last and is_flat_but_for_one(series(b)[-last:])
+EXEMPTIONS: dict[str, Callable[[float, Bars], bool]] = {
+    "close_zscore_20": lambda _, b: nearly_flat(b.close[-20:]),
+    "close_ma_cross_signal_5_20": averages_meet,
+    "close_cci_20": lambda _, b: nearly_flat(b.typical_price[-20:]),
+    "close_bb_width_20_2": lambda _, b: nearly_flat(b.close[-20:]),
+    "close_bb_percent_20_2": lambda _, b: nearly_flat(b.close[-20:]),
+    "close_bb_width_pct_20_2": lambda _, b: nearly_flat(b.close[-20:]),
+    "close_entropy_20": close_on_bin_edge,
+    "close_dominant_cycle_length_50": lambda actual, b: nearly_flat(b.close[-50:]) or cycles_tie(actual, b),
+    "close_cycle_strength_50": lambda _, b: nearly_flat(b.close[-50:]),
+    "close_roll_spread_20": covariance_vanishes,
+    "close_ou_halflife_100": lambda actual, b: nearly_flat(b.close[-101:]) or reversion_vanishes(actual, b),
+    "close_cvar_5_50": worst_returns_tie,
+    "close_spectral_entropy_50": lambda _, b: nearly_flat(b.close[-50:]),
+}
+"""Base name -> whether rounding decides the feature, given the actual value and the bars of the window."""
 
 
-EXEMPTIONS: dict[str, Callable[[float, Bars], bool]] = {}
+def _difference(what: str, actual: list[object], expected: list[object]) -> str:
+    missing = [str(item) for item in expected if item not in set(actual)]
+    unexpected = [str(item) for item in actual if item not in set(expected)]
+    if missing or unexpected:
+        return f"{what}: missing {missing}, unexpected {unexpected}"
+    return f"{what}: the same ones, in another order or number"

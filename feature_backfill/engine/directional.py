@@ -8,6 +8,7 @@ from feature_backfill.engine.windows import WILDER, Lookbacks, wilder_weights
 
 DECAY = 1 - WILDER
 SMOOTHED_FROM = 13
+SMALLEST = np.finfo(np.float64).tiny
 
 
 def _directional_movement(high: Floats, low: Floats, next_high: Floats, next_low: Floats) -> tuple[Floats, Floats]:
@@ -52,26 +53,30 @@ def average_directional_index(lb: Lookbacks) -> Floats:
     """RMA of DX = 100 |DI+ - DI-| / (DI+ + DI-) over the bars of the lookback, NaN before the 14th DX.
 
     DX is not linear in the bars and depends on where the lookback starts, so the recursion runs over its bars, for all hours
-    at once. DX starts at bar 13, or with the first movement after it.
+    at once. DX starts at bar 13, or with the first movement after it. Smoothing factors that cancel are left out.
     """
     first_plus, first_minus = _first_movement(lb)
-    plus, minus = (WILDER * movement for movement in _series_movement(lb))
-    first_dx = np.maximum(SMOOTHED_FROM, _first_moving_bar(lb, plus + minus, first_plus + first_minus))
+    plus, minus = _series_movement(lb)
+    both, net = plus + minus, plus - minus
+    first_dx = np.maximum(SMOOTHED_FROM, _first_moving_bar(lb, both, first_plus + first_minus))
     seeded_at = set(first_dx.tolist())
-    start = lb.window * lb.windows.step
-    up, down = WILDER * first_plus, WILDER * first_minus
-    adx = np.zeros(len(start))
+    total, difference = first_plus + first_minus, first_plus - first_minus
+    smoothed = np.zeros(len(total))
+    dx = np.empty(len(total))
     for bar in range(2, lb.windows.bars):
-        up = DECAY * up + plus[start + bar]
-        down = DECAY * down + minus[start + bar]
+        total *= DECAY
+        total += lb.bar(both, bar)
+        difference *= DECAY
+        difference += lb.bar(net, bar)
         if bar < SMOOTHED_FROM:
             continue
-        total = up + down
-        dx = np.abs(up - down) / np.where(total == 0, 1.0, total)
-        adx = DECAY * adx + WILDER * dx
+        np.divide(np.abs(difference, out=dx), np.maximum(total, SMALLEST), out=dx)
+        smoothed *= DECAY
+        smoothed += dx
         if bar in seeded_at:
-            adx = np.where(first_dx == bar, dx, adx)
-    return np.where(lb.windows.bars - first_dx < 14, np.nan, 100 * adx)
+            seeded = first_dx == bar
+            smoothed[seeded] = dx[seeded] / WILDER
+    return np.where(lb.windows.bars - first_dx < 14, np.nan, 100 * WILDER * smoothed)
 
 
 def _first_moving_bar(lb: Lookbacks, movement: Floats, first_movement: Floats) -> Floats:

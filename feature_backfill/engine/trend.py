@@ -1,5 +1,7 @@
 """Trend: moving averages, the distance of the close from them, MACD."""
 
+from functools import cache
+
 import numpy as np
 
 from feature_backfill.engine.bars import Floats
@@ -59,14 +61,25 @@ def macd_weights(bars: int) -> Floats:
     return exponential_weights(12, bars) - exponential_weights(26, bars)
 
 
+@cache
 def macd_signal_weights(bars: int) -> Floats:
     """Weights (oldest first) that turn `bars` closes into the signal: EMA_9 over the MACD of every bar since the oldest.
 
-    The MACD of bar t is a weighted sum of bars 0..t, so its mean is one of bars 0..T.
+    The MACD of a bar is a weighted sum of the bars up to it, so its mean is one of all bars.
     """
-    weights = np.zeros(bars)
-    for bar, share in enumerate(exponential_weights(9, bars), start=1):
-        weights[:bar] += share * macd_weights(bar)
+    shares = exponential_weights(9, bars)
+    return _mean_of_means(shares, 12) - _mean_of_means(shares, 26)
+
+
+def _mean_of_means(shares: Floats, span: int) -> Floats:
+    """Weights of the closes in sum_t shares_t EMA_span(bars 0..t): close i has sum_{t>=i} shares_t (1-a)^(t-i) / norm_t."""
+    decay = 1 - 2 / (span + 1)
+    norms = np.cumsum(decay ** np.arange(len(shares)))
+    weights = np.empty(len(shares))
+    weight = 0.0
+    for bar in reversed(range(len(shares))):
+        weight = shares[bar] / norms[bar] + decay * weight
+        weights[bar] = weight
     return weights
 
 

@@ -187,4 +187,15 @@ class Lookbacks:
 
     def bar(self, values: Floats, index: int) -> Floats:
         """The item of every lookback's bar `index`, 0 being the oldest."""
-        return values[self.window * self.windows.step + index]
+        if self._consecutive:
+            return values[self.window[0] + index : self.window[-1] + 1 + index]
+        return values[self._start + index]
+
+    @cached_property
+    def _start(self) -> Integers:
+        return self.window * self.windows.step
+
+    @cached_property
+    def _consecutive(self) -> bool:
+        """Whether the lookbacks are neighbours, one bar apart."""
+        return self.windows.step == 1 and bool((np.diff(self.window) == 1).all())

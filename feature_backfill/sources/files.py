@@ -79,19 +79,19 @@ def read_ohlcv_files(paths: Iterable[Path], now: pd.Timestamp | None = None) -> 
     Raises UserError if a file cannot be read.
     """
     read = {path: read_file(path) for path in paths}
-    rows = pd.concat([file.rows.assign(file=path.name) for path, file in read.items()], ignore_index=True)
+    rows = pd.concat([file.rows.assign(file=str(path)) for path, file in read.items()], ignore_index=True)
     rows["place"] = rows["file"] + ": " + rows["timestamp"].fillna("no timestamp")
     rows["timestamp"] = _parsed(rows["timestamp"])
     rows["reason"] = _reasons(rows, last_closed_hour(now))
     sound = rows["reason"].isna()
     malformed = [
-        {"place": f"{path.name}: line {line}", "reason": "malformed line"}
+        {"place": f"{path}: line {line}", "reason": "malformed line"}
         for path, file in read.items()
         for line in file.malformed_lines
     ]
     return ImportedRows(
         ohlcv=rows.loc[sound, list(OHLCV_COLUMNS)].drop_duplicates().sort_values("timestamp", ignore_index=True),
-        refused=pd.concat([rows.loc[~sound, ["place", "reason"]], pd.DataFrame(malformed)], ignore_index=True),
+        refused=pd.concat([rows.loc[~sound, ["place", "reason"]], pd.DataFrame(malformed, columns=["place", "reason"])], ignore_index=True),
     )
 
 

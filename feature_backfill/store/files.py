@@ -1,6 +1,7 @@
 """CSV and Parquet files of OHLCV rows, read by DuckDB: columns found, cells converted, no row judged."""
 
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import duckdb
@@ -16,8 +17,8 @@ STAMP_COLUMNS = ("timestamp", "time", "date", "datetime", "open_time", "ts")
 # header's columns are told, not dropped in silence.
 _READERS = {
     ".csv": "read_csv(?, header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"', comment = '',"
-    " skip = 0, store_rejects = true)",
-    ".parquet": "read_parquet(?)",
+    " skip = 0, store_rejects = true, hive_partitioning = false)",
+    ".parquet": "read_parquet(?, hive_partitioning = false)",
 }
 
 
@@ -46,10 +47,11 @@ def read_file(path: Path) -> FileRows:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path} is neither .csv nor .parquet; convert or rename it")
+    parameters = [escape(str(path))]  # DuckDB takes a path for a pattern of paths
     with duckdb.connect() as connection:
         try:
-            columns = [name for name, *_ in connection.execute(f"SELECT * FROM {reader} LIMIT 0", [str(path)]).description]
-            rows = connection.execute(f"SELECT {_selection(path, columns)} FROM {reader}", [str(path)]).df()
+            columns = [name for name, *_ in connection.execute(f"SELECT * FROM {reader} LIMIT 0", parameters).description]
+            rows = connection.execute(f"SELECT {_selection(path, columns)} FROM {reader}", parameters).df()
         except (duckdb.InvalidInputException, duckdb.IOException) as error:
             raise UserError(
                 f"cannot read {path}; a CSV file must be UTF-8 text with a header line, commas, balanced quotes and one "

@@ -21,6 +21,7 @@ _ZONED = "TIMESTAMP WITH TIME ZONE"
 _ZONELESS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 # The imported rows appear to DuckDB under this name, which must not hide a table of the database.
 _INCOMING = "__incoming_ohlcv__"
+_ON_THE_HOUR = "timestamp = date_trunc('hour', timestamp)"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def read_ohlcv(
 
     Raises UserError if the table is missing, lacks a column, or its timestamp is of no timestamp type.
     """
-    columns = ", ".join(OHLCV_COLUMNS)
-    rows = _select(connection, table, columns, start, end, "ORDER BY timestamp").df()
+    relation = _between(connection, table)
+    rows = connection.execute(f"SELECT * FROM {relation} ORDER BY timestamp", {"start": start, "end": end}).df()
     return rows.astype({"timestamp": "datetime64[us]"})
 
 
@@ -64,15 +65,20 @@ def ohlcv_hours(
 
     A stamp off the hour is no hour. Raises UserError as read_ohlcv does.
     """
-    on_the_hour = "AND timestamp = date_trunc('hour', timestamp) ORDER BY timestamp"
-    rows = _select(connection, table, "DISTINCT timestamp", start, end, on_the_hour).df()
-    return pd.DatetimeIndex(rows["timestamp"].astype("datetime64[us]"), name=None)
+    relation = _between(connection, table)
+    rows = connection.execute(
+        f"SELECT DISTINCT timestamp FROM {relation} WHERE {_ON_THE_HOUR} ORDER BY timestamp", {"start": start, "end": end}
+    ).df()
+    return _hours(rows["timestamp"])
 
 
 def ohlcv_extent(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
     """The first and the last hour that the table has a row for; None if it has none. Raises UserError as read_ohlcv does."""
-    hours = ohlcv_hours(connection, table)
-    return None if hours.empty else (hours[0], hours[-1])
+    relation = _between(connection, table)
+    extent = connection.execute(
+        f"SELECT min(timestamp), max(timestamp) FROM {relation} WHERE {_ON_THE_HOUR}", {"start": None, "end": None}
+    ).fetchall()[0]
+    return None if extent[0] is None else (pd.Timestamp(extent[0]), pd.Timestamp(extent[1]))
 
 
 def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.DataFrame) -> Upserted:
@@ -133,12 +139,11 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
         """
     )
     new, changed = verdicts["new"], verdicts["differs"] & ~verdicts["new"]
-    written = verdicts.loc[new | changed, "hour"].astype("datetime64[us]")
     return Upserted(
         new=int(new.sum()),
         changed=int(changed.sum()),
         same=int((~new & ~changed).sum()),
-        hours=pd.DatetimeIndex(written, name=None),
+        hours=_hours(verdicts.loc[new | changed, "hour"]),
     )
 
 
@@ -153,27 +158,16 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.commit()
 
 
-def _select(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    columns: str,
-    start: pd.Timestamp | None,
-    end: pd.Timestamp | None,
-    rest: str,
-) -> duckdb.DuckDBPyConnection:
-    types = _column_types(connection, table)
+def _between(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """SQL of the rows from $start to $end (NULL: no bound), stamps in UTC, values DOUBLE."""
+    stamp = _stamp_in_utc(_column_types(connection, table)["timestamp"])
     values = ", ".join(f"TRY_CAST({column} AS DOUBLE) AS {column}" for column in VALUE_COLUMNS)
-    return connection.execute(
-        f"""
-        SELECT {columns}
-        FROM (SELECT {_stamp_in_utc(types["timestamp"])} AS timestamp, {values} FROM {quoted(table)} AS stored)
-        WHERE isfinite(timestamp)
-          AND timestamp BETWEEN coalesce(CAST($start AS TIMESTAMP), TIMESTAMP '-infinity')
-                            AND coalesce(CAST($end AS TIMESTAMP), TIMESTAMP 'infinity')
-        {rest}
-        """,
-        {"start": start, "end": end},
-    )
+    return f"""(
+        SELECT {stamp} AS timestamp, {values} FROM {quoted(table)} AS stored
+        WHERE isfinite({stamp})
+          AND {stamp} BETWEEN coalesce(CAST($start AS TIMESTAMP), TIMESTAMP '-infinity')
+                          AND coalesce(CAST($end AS TIMESTAMP), TIMESTAMP 'infinity')
+    )"""
 
 
 def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
@@ -194,3 +188,7 @@ def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str
 
 def _stamp_in_utc(sql_type: str) -> str:
     return "(stored.timestamp AT TIME ZONE 'UTC')" if sql_type == _ZONED else "CAST(stored.timestamp AS TIMESTAMP)"
+
+
+def _hours(stamps: pd.Series) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(stamps.to_numpy("datetime64[us]"))
