@@ -8,7 +8,8 @@ API and that the project leans on is in this file.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import uuid4
 
 from dagster import (
     AssetExecutionContext,
@@ -18,15 +19,13 @@ from dagster import (
     DagsterEventType,
     DagsterInstance,
     EventLogEntry,
-    StringSource,
 )
-from dagster._config.config_schema import UserConfigSchema
 from dagster._core.errors import DagsterInvalidPropertyError
-from dagster._core.events import DagsterEventBatchMetadata, StepMaterializationData, generate_event_batch_id
-from dagster._core.instance.ref import _event_logs_directory
+from dagster._core.events import DagsterEventBatchMetadata, StepMaterializationData
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite_storage import _event_logs_directory
 from dagster._serdes import ConfigurableClassData
 
 BATCH_SIZE = 1000
@@ -49,21 +48,20 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
           module: feature_backfill.event_log
           class: BatchedSqliteEventLogStorage
           config:
-            dagster_home: {env: DAGSTER_HOME}
+            base_dir: {env: DAGSTER_HOME}
+
+    `base_dir` is the instance's directory, as it is for `storage: sqlite`.
     """
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        return {"dagster_home": StringSource}
-
-    @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, str]
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "BatchedSqliteEventLogStorage":
         # Dagster hands events over in batches only when the environment says so. Every process that opens the
         # instance (webserver, daemon, run) comes by here before it writes its first event.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
-        return cls(_event_logs_directory(config_value["dagster_home"]), inst_data=inst_data)
+        instance_dir = os.path.expanduser(config_value["base_dir"])  # Dagster takes a DAGSTER_HOME with ~ too
+        return cls(_event_logs_directory(instance_dir), inst_data=inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events in order: asset events of one run together, anything else one by one as Dagster does."""
@@ -138,6 +136,6 @@ def report_runless(instance: DagsterInstance, materializations: Sequence[AssetMa
 
 
 def _in_one_batch(events: Sequence[Event]) -> Iterator[tuple[Event, DagsterEventBatchMetadata]]:
-    batch_id = generate_event_batch_id()
+    batch_id = str(uuid4())
     for number, event in enumerate(events, start=1):
         yield event, DagsterEventBatchMetadata(batch_id, is_end=number == len(events))

@@ -138,7 +138,7 @@ def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
 
 
 def is_exempt(name: str, actual: float, b: Bars) -> bool:
-    """Whether rounding alone decides the feature in this window, and `actual` is one of the outcomes it may have."""
+    """Whether rounding alone decides the feature in this window; a signal or a cycle must still be a possible one."""
     min_bars, _ = oracle.FEATURES[name]
     return name in EXEMPTIONS and len(b) >= min_bars and EXEMPTIONS[name](actual, b)
 

@@ -1,0 +1,1 @@
+"""The Dagster assets: read, call the engine, write, report."""

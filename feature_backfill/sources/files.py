@@ -49,10 +49,8 @@ class ImportReport:
     hours: pd.DatetimeIndex
 
 
-def import_files(
-    paths: Iterable[Path], database: Path, table: str, now: pd.Timestamp | None = None
-) -> ImportReport:
-    """Read and check all files, then upsert their sound rows into a table of a DuckDB file; both are created if missing.
+def import_files(paths: Iterable[Path], database: Path, table: str, now: pd.Timestamp | None = None) -> ImportReport:
+    """Read and check all files, then upsert their sound rows into a table; file and table are created.
 
     now: UTC-naive; the clock if not given.
 
@@ -61,12 +59,13 @@ def import_files(
     rows = read_ohlcv_files(paths, now)
     with connect(database, read_only=False) as connection:
         stored = upsert_ohlcv(connection, table, rows.ohlcv)
+    refused = rows.refused.groupby("reason")["place"]
     return ImportReport(
         new=stored.new,
         changed=stored.changed,
         same=stored.same,
-        refused=rows.refused["reason"].value_counts().to_dict(),
-        examples=rows.refused.groupby("reason")["place"].first().to_dict(),
+        refused={str(reason): len(places) for reason, places in refused},
+        examples={str(reason): places.iloc[0] for reason, places in refused},
         hours=stored.hours,
     )
 
@@ -84,14 +83,13 @@ def read_ohlcv_files(paths: Iterable[Path], now: pd.Timestamp | None = None) -> 
     rows["timestamp"] = _parsed(rows["timestamp"])
     rows["reason"] = _reasons(rows, last_closed_hour(now))
     sound = rows["reason"].isna()
-    malformed = [
-        {"place": f"{path}: line {line}", "reason": "malformed line"}
-        for path, file in read.items()
-        for line in file.malformed_lines
-    ]
+    refused = [rows.loc[~sound, ["place", "reason"]]]
+    for path, file in read.items():
+        places = [f"{path}: line {line}" for line in file.malformed_lines]
+        refused.append(pd.DataFrame({"place": places, "reason": "malformed line"}))
     return ImportedRows(
         ohlcv=rows.loc[sound, list(OHLCV_COLUMNS)].drop_duplicates().sort_values("timestamp", ignore_index=True),
-        refused=pd.concat([rows.loc[~sound, ["place", "reason"]], pd.DataFrame(malformed, columns=["place", "reason"])], ignore_index=True),
+        refused=pd.concat(refused, ignore_index=True),
     )
 
 

@@ -50,12 +50,13 @@ def read_file(path: Path) -> FileRows:
     parameters = [escape(str(path))]  # DuckDB takes a path for a pattern of paths
     with duckdb.connect() as connection:
         try:
-            columns = [name for name, *_ in connection.execute(f"SELECT * FROM {reader} LIMIT 0", parameters).description]
+            header = connection.execute(f"SELECT * FROM {reader} LIMIT 0", parameters).description
+            columns = [name for name, *_ in header]
             rows = connection.execute(f"SELECT {_selection(path, columns)} FROM {reader}", parameters).df()
-        except (duckdb.InvalidInputException, duckdb.IOException) as error:
+        except duckdb.Error as error:
             raise UserError(
-                f"cannot read {path}; a CSV file must be UTF-8 text with a header line, commas, balanced quotes and one "
-                f"kind of line ending: {str(error).splitlines()[0]}"
+                f"cannot read {path} (CSV must be UTF-8 text with a header line, commas, balanced quotes "
+                f"and one kind of line ending): {str(error).splitlines()[0]}"
             ) from error
         malformed = _malformed_lines(connection) if path.suffix.lower() == ".csv" else []
     if rows.empty and not malformed:

@@ -67,13 +67,17 @@ def ohlcv_hours(
     """
     relation = _between(connection, table)
     rows = connection.execute(
-        f"SELECT DISTINCT timestamp FROM {relation} WHERE {_ON_THE_HOUR} ORDER BY timestamp", {"start": start, "end": end}
+        f"SELECT DISTINCT timestamp FROM {relation} WHERE {_ON_THE_HOUR} ORDER BY timestamp",
+        {"start": start, "end": end},
     ).df()
     return _hours(rows["timestamp"])
 
 
 def ohlcv_extent(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
-    """The first and the last hour that the table has a row for; None if it has none. Raises UserError as read_ohlcv does."""
+    """The first and the last hour that the table has a row for; None if it has none.
+
+    Raises UserError as read_ohlcv does.
+    """
     relation = _between(connection, table)
     extent = connection.execute(
         f"SELECT min(timestamp), max(timestamp) FROM {relation} WHERE {_ON_THE_HOUR}", {"start": None, "end": None}
@@ -89,9 +93,8 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
 
     Raises UserError if the table cannot take the rows.
     """
-    connection.register(_INCOMING, ohlcv[list(OHLCV_COLUMNS)].astype({"timestamp": "datetime64[us]"}))
     try:
-        with _transaction(connection):
+        with _incoming(connection, ohlcv), _transaction(connection):
             if not has_table(connection, table):
                 values = ", ".join(f"{column} DOUBLE" for column in VALUE_COLUMNS)
                 connection.execute(f"CREATE TABLE {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
@@ -101,8 +104,6 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
         raise UserError(
             f"table {table} of {database_path(connection)} does not take the rows; import into another table: {reason}"
         ) from error
-    finally:
-        connection.unregister(_INCOMING)
 
 
 def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upserted:
@@ -120,7 +121,7 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
     differs = f"{stored_values} IS DISTINCT FROM {incoming_values}"
     verdicts = connection.execute(
         f"""
-        SELECT incoming.timestamp AS hour, count(stored.timestamp) = 0 AS new, coalesce(bool_or({differs}), false) AS differs
+        SELECT incoming.timestamp AS hour, count(stored.timestamp) = 0 AS new, bool_or({differs}) AS differs
         FROM {_INCOMING} AS incoming LEFT JOIN {quoted(table)} AS stored ON {match}
         GROUP BY hour ORDER BY hour
         """
@@ -145,6 +146,16 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
         same=int((~new & ~changed).sum()),
         hours=_hours(verdicts.loc[new | changed, "hour"]),
     )
+
+
+@contextmanager
+def _incoming(connection: duckdb.DuckDBPyConnection, ohlcv: pd.DataFrame) -> Iterator[None]:
+    """Let SQL see the rows under the name _INCOMING."""
+    connection.register(_INCOMING, ohlcv[list(OHLCV_COLUMNS)].astype({"timestamp": "datetime64[us]"}))
+    try:
+        yield
+    finally:
+        connection.unregister(_INCOMING)
 
 
 @contextmanager

@@ -1,0 +1,82 @@
+"""Complete bars of each timeframe above 1H, kept in tables of the target database."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from feature_backfill.assets.names import bars_key, hourly_partitions, ohlcv_key, writer_pool
+from feature_backfill.assets.ranges import hours_of_run
+from feature_backfill.config import Market
+from feature_backfill.engine.bars import COLUMNS, complete_bars
+from feature_backfill.engine.timeframes import HOURS_PER_BAR
+from feature_backfill.hours import HOUR
+from feature_backfill.store.bars import bars_table, read_bars, write_bars
+from feature_backfill.store.database import connect
+from feature_backfill.store.ohlcv import read_ohlcv
+
+ROUNDING = 1e-12
+"""Relative difference below which a stored bar is what the hourly rows give."""
+
+
+def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
+    """The bars of one timeframe. A range refreshes the rows of its own hours and of the lookback before them.
+
+    An hour in which no bar ends, or whose bar lacks an hour, adds no row and is up to date all the same.
+    """
+    length = HOURS_PER_BAR[timeframe]
+
+    @dg.asset(
+        key=bars_key(market, timeframe),
+        deps=[ohlcv_key(market)],
+        description=f"Complete {timeframe} bars of {market.name}; the timestamp of a bar is its last hour.",
+        group_name=market.name,
+        kinds={"duckdb", "pandas"},
+        partitions_def=hourly_partitions(market),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=writer_pool(market),
+        metadata={
+            "dagster/table_name": bars_table(timeframe),
+            "database": dg.MetadataValue.path(str(market.target_database)),
+        },
+    )
+    def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        hours = hours_of_run(context)
+        start = hours[0] - (market.lookback_hours - 1) * HOUR
+        with connect(market.source.database, read_only=True) as connection:
+            ohlcv = read_ohlcv(connection, market.source.table, start - (length - 1) * HOUR, hours[-1])
+        built = complete_bars(ohlcv, timeframe)
+        built = built[built["timestamp"] >= start]
+        with connect(market.target_database, read_only=False) as connection:
+            written = write_bars(connection, timeframe, start, hours[-1], built)
+        context.log.info(f"{bars_table(timeframe)}: {len(built)} bars from {start} to {hours[-1]}, {written} rows written")
+        yield dg.MaterializeResult(metadata={"bars": len(built), "rows_written": written})
+
+    return bars
+
+
+def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframe: str) -> pd.DataFrame:
+    """The stored bars of the time that hourly rows cover, each of which must be what the rows give.
+
+    Raises dagster.Failure, naming the asset and the hours to materialize, where one lacks or differs.
+    """
+    built = complete_bars(ohlcv, timeframe)
+    if built.empty:
+        return built
+    with connect(market.target_database, read_only=True) as connection:
+        stored = read_bars(connection, timeframe, ohlcv["timestamp"].iloc[0], ohlcv["timestamp"].iloc[-1])
+    both = built.merge(stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True)
+    lacking = both["_merge"] == "left_only"
+    differing = ~lacking & ~np.logical_and.reduce(
+        [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
+    )
+    for wrong, what in ((lacking, "lacks bars"), (differing, "has bars that disagree with OHLCV")):
+        if wrong.any():
+            stamps = both.loc[wrong, "timestamp"]
+            raise dg.Failure(
+                f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps.iloc[0]} to {stamps.iloc[-1]}: materialize "
+                f"{bars_key(market, timeframe).to_user_string()} for these hours, or together with the features",
+                allow_retries=False,
+            )
+    return stored[stored["timestamp"].isin(built["timestamp"])]

@@ -1,0 +1,172 @@
+"""The features of a feature set: one row an hour, computed in bulk, skipped with a reason, never twice."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import pandas as pd
+
+from feature_backfill.assets.bars import checked_bars
+from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key, writer_pool
+from feature_backfill.assets.plan import Plan, make_plan
+from feature_backfill.assets.progress import ProgressListener, RunReport
+from feature_backfill.assets.ranges import hours_of_run
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.engine.catalog import feature_summaries
+from feature_backfill.engine.compute import compute_features
+from feature_backfill.engine.soundness import kind_of
+from feature_backfill.event_log import report_hours
+from feature_backfill.hours import HOUR, partition_key
+from feature_backfill.store.database import connect
+from feature_backfill.store.features import ensure_features_table, write_features
+
+CHUNK_HOURS = 4096
+"""Hours computed and stored at a time, which bounds memory: 440 values of 4096 hours are 14 MB."""
+
+PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
+
+
+class FeaturesConfig(dg.Config):
+    """Options of a run."""
+
+    overwrite: bool = False
+
+
+def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefinition:
+    """The rows of one feature set.
+
+    A skipped hour stays missing and gets an observation with its reason; a stored one is reported as materialized, kept.
+    The asset therefore reports hour by hour and yields no output for the range.
+    """
+    names = feature_set.names
+    above_hourly = [timeframe for timeframe in feature_set.timeframes if timeframe != "1H"]
+
+    @dg.asset(
+        key=features_key(market, feature_set),
+        deps=[ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in above_hourly)],
+        description=(
+            f"{len(names)} features of each closed hour of {market.name} under the key {feature_set.key}, "
+            f"from the last {feature_set.lookback_hours} hours, on {', '.join(feature_set.timeframes)} bars."
+        ),
+        group_name=market.name,
+        kinds={"duckdb", "numpy"},
+        partitions_def=hourly_partitions(market),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=writer_pool(market),
+        output_required=False,
+        metadata={
+            "dagster/table_name": "features",
+            "dagster/column_schema": column_schema(feature_set),
+            "database": dg.MetadataValue.path(str(market.target_database)),
+            "feature_key": feature_set.key,
+        },
+    )
+    def features(
+        context: dg.AssetExecutionContext, config: FeaturesConfig, progress: dg.ResourceParam[ProgressListener]
+    ) -> Iterator[dg.MaterializeResult]:
+        seconds: Counter[str] = Counter()
+        with _timed(seconds, "plan"):
+            plan = make_plan(market, feature_set, hours_of_run(context), config.overwrite)
+        progress.planned(len(plan.compute))
+        preview = _compute_and_store(context, market, feature_set, plan, progress, seconds)
+        report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
+        _report(context, features_key(market, feature_set), plan, report, preview)
+        progress.finished(report)
+        yield from ()
+
+    return features
+
+
+def column_schema(feature_set: FeatureSet) -> dg.TableSchema:
+    """The stored names with what each of them is."""
+    summaries = feature_summaries(feature_set.timeframes)
+    return dg.TableSchema([dg.TableColumn(name, "double", summaries[name]) for name in feature_set.names])
+
+
+def _compute_and_store(
+    context: dg.AssetExecutionContext,
+    market: Market,
+    feature_set: FeatureSet,
+    plan: Plan,
+    progress: ProgressListener,
+    seconds: Counter[str],
+) -> pd.DataFrame:
+    """Compute and store the planned hours chunk by chunk; returns a corner of the newest rows."""
+    preview = pd.DataFrame()
+    for start in range(0, len(plan.compute), CHUNK_HOURS):
+        hours = plan.compute[start : start + CHUNK_HOURS]
+        with _timed(seconds, "compute"):
+            frame = _computed(market, feature_set, plan.ohlcv, hours)
+        with _timed(seconds, "store"), connect(market.target_database, read_only=False) as connection:
+            ensure_features_table(connection)
+            write_features(connection, feature_set.key, frame, feature_set.missing)
+        progress.stored(len(hours))
+        context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
+        preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]
+    return preview
+
+
+def _computed(market: Market, feature_set: FeatureSet, ohlcv: pd.DataFrame, hours: pd.DatetimeIndex) -> pd.DataFrame:
+    """The stored names of hours that can be computed, from the rows and the stored bars of their lookback."""
+    first = hours[0] - (feature_set.lookback_hours - 1) * HOUR
+    rows = ohlcv[ohlcv["timestamp"].between(first, hours[-1])]
+    bars = {timeframe: checked_bars(market, rows, timeframe) for timeframe in feature_set.timeframes if timeframe != "1H"}
+    result = compute_features(rows, hours, feature_set.base_hours, feature_set.buffer_hours, feature_set.timeframes, bars)
+    if len(result.skipped):
+        raise RuntimeError(f"{len(result.skipped)} planned hours were not computed: {result.skipped.iloc[0]}")
+    return result.features[feature_set.names]
+
+
+def _report(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, plan: Plan, report: RunReport, preview: pd.DataFrame
+) -> None:
+    """Tell Dagster of every hour, and of the whole with the newest of them."""
+    done = plan.compute.union(plan.kept)
+    kept = set(plan.kept)
+    materializations = [
+        dg.AssetMaterialization(key, metadata={"row": "kept" if hour in kept else "computed"}, partition=partition_key(hour))
+        for hour in done
+    ]
+    reasons = [*plan.skipped.items(), *((hour, "absent: OHLCV has no row of this hour") for hour in plan.absent)]
+    observations = [
+        dg.AssetObservation(key, metadata={"skipped": reason}, partition=partition_key(hour)) for hour, reason in reasons
+    ]
+    summary = run_metadata(report, preview)
+    if materializations:
+        materializations[-1] = materializations[-1].with_metadata({**materializations[-1].metadata, **summary})
+    else:
+        observations[-1] = dg.AssetObservation(
+            key, metadata={**observations[-1].metadata, **summary}, partition=observations[-1].partition
+        )
+    report_hours(context, materializations, observations)
+    context.log.info(f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}")
+
+
+def run_metadata(report: RunReport, preview: pd.DataFrame) -> dict[str, dg.MetadataValue]:
+    """What a run did, as metadata."""
+    by_kind = Counter(kind_of(reason) for reason in report.skipped)
+    metadata: dict[str, dg.MetadataValue] = {
+        "rows_written": dg.MetadataValue.int(report.computed),
+        "rows_kept": dg.MetadataValue.int(report.kept),
+        "hours_skipped": dg.MetadataValue.json(dict(by_kind)),
+        "hours_absent": dg.MetadataValue.int(report.absent),
+        "hours_per_second": dg.MetadataValue.float(round(report.hours_per_second, 1)),
+    }
+    if not preview.empty:
+        metadata["preview"] = dg.MetadataValue.md(_markdown_table(preview))
+    return metadata
+
+
+def _markdown_table(frame: pd.DataFrame) -> str:
+    lines = [["ts", *frame.columns], ["---"] * (len(frame.columns) + 1)]
+    lines += [[f"{ts:%Y-%m-%d %H:%M}", *(f"{value:.6g}" for value in row)] for ts, row in zip(frame.index, frame.to_numpy(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+@contextmanager
+def _timed(seconds: Counter[str], part: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[part] += time.perf_counter() - started

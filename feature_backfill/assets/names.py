@@ -1,0 +1,34 @@
+"""Asset keys, partitions and pools of a market."""
+
+import dagster as dg
+
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.hours import PARTITION_KEY_FORMAT
+from feature_backfill.store.bars import bars_table
+
+
+def ohlcv_key(market: Market) -> dg.AssetKey:
+    """`<market>/ohlcv`."""
+    return dg.AssetKey([market.name, "ohlcv"])
+
+
+def bars_key(market: Market, timeframe: str) -> dg.AssetKey:
+    """`<market>/bars_4h` ..."""
+    return dg.AssetKey([market.name, bars_table(timeframe)])
+
+
+def features_key(market: Market, feature_set: FeatureSet) -> dg.AssetKey:
+    """`<market>/features/<feature key as a slug>`."""
+    return dg.AssetKey([market.name, "features", feature_set.slug])
+
+
+def hourly_partitions(market: Market) -> dg.HourlyPartitionsDefinition:
+    """One partition an hour since the market's first, named by the bar's opening time; it exists once the hour has closed."""
+    return dg.HourlyPartitionsDefinition(
+        start_date=market.first_hour.to_pydatetime(), timezone="UTC", fmt=PARTITION_KEY_FORMAT
+    )
+
+
+def writer_pool(market: Market) -> str:
+    """The pool of everything that writes into the market's target database."""
+    return market.name

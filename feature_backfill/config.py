@@ -1,0 +1,210 @@
+"""The schema of the YAML that describes a market: where its OHLCV is, where its features go, which feature sets it has."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from feature_backfill.engine.catalog import feature_names
+from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
+from feature_backfill.errors import UserError
+from feature_backfill.hours import to_utc
+
+CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"
+LONGEST_LOOKBACK_HOURS = 24 * 366
+
+
+def _resolved(path: Any, info: ValidationInfo) -> Path:
+    """A path with environment variables expanded, absolute or relative to the folder of the YAML."""
+    expanded = os.path.expandvars(os.path.expanduser(str(path)))
+    unset = re.findall(r"\$\{?(\w+)", expanded)
+    if unset:
+        raise ValueError(f"environment variable {', '.join(unset)} is not set")
+    return ((info.context or {}).get("folder", Path()) / expanded).resolve()
+
+
+def _one_hour(text: Any) -> pd.Timestamp:
+    hour = to_utc([text])[0]
+    if hour != hour.floor("h"):
+        raise ValueError(f"{text} is not on the hour")
+    return hour
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
+Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
+Missing = Annotated[Literal["null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
+
+
+def asset_slug(key: str) -> str:
+    """A feature key as part of an asset's name, which takes letters, digits and underscores only."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", key)
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class OhlcvSource(_Schema):
+    """An hourly OHLCV table: columns timestamp, open, high, low, close, volume."""
+
+    database: ConfigPath
+    table: Annotated[str, Field(min_length=1)]
+
+
+class FeatureSet(_Schema):
+    """What is stored under one feature key.
+
+    missing: how values that are no numbers are stored, as JSON null or as the bare tokens NaN, Infinity, -Infinity.
+    """
+
+    key: Annotated[str, Field(min_length=1)]
+    base_hours: Annotated[int, Field(ge=1, le=LONGEST_LOOKBACK_HOURS)] = 720
+    buffer_hours: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_HOURS)] = 0
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES
+    feature_list: ConfigPath | None = None
+    missing: Missing = "null"
+
+    @property
+    def slug(self) -> str:
+        return asset_slug(self.key)
+
+    @property
+    def lookback_hours(self) -> int:
+        """Hourly rows that a target hour needs, its own included."""
+        return self.base_hours + self.buffer_hours
+
+    @property
+    def names(self) -> list[str]:
+        """The names to store, in order. Raises UserError if the feature list cannot be used."""
+        computed = feature_names(self.timeframes)
+        return computed if self.feature_list is None else read_feature_list(self.feature_list, computed)
+
+
+class Market(_Schema):
+    """One market: its hourly OHLCV, the one database that everything derived lives in, and its feature sets."""
+
+    name: Name
+    first_hour: Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
+    source: OhlcvSource
+    target_database: ConfigPath
+    feature_sets: Annotated[tuple[FeatureSet, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _slugs_differ(self) -> "Market":
+        slugs = [feature_set.slug for feature_set in self.feature_sets]
+        shared = [feature_set.key for feature_set in self.feature_sets if slugs.count(feature_set.slug) > 1]
+        if shared:
+            raise ValueError(f"feature_sets: the keys {', '.join(map(repr, shared))} give one asset name; rename all but one")
+        return self
+
+    @property
+    def bar_timeframes(self) -> tuple[str, ...]:
+        """Timeframes above 1H that some feature set uses."""
+        used = (timeframe for feature_set in self.feature_sets for timeframe in feature_set.timeframes)
+        return tuple(dict.fromkeys(timeframe for timeframe in used if timeframe != "1H"))
+
+    @property
+    def lookback_hours(self) -> int:
+        """The longest lookback of the feature sets."""
+        return max(feature_set.lookback_hours for feature_set in self.feature_sets)
+
+    def feature_set(self, key: str) -> FeatureSet:
+        """The feature set with a key; UserError, naming those there are, if there is none."""
+        for feature_set in self.feature_sets:
+            if feature_set.key == key:
+                return feature_set
+        raise UserError(f"market {self.name} has no feature set {key!r}; it has {', '.join(s.key for s in self.feature_sets)}")
+
+
+def read_feature_list(path: Path, computed: Sequence[str]) -> list[str]:
+    """The names in a JSON feature list, each of which must be among those computed.
+
+    Raises UserError if the file is missing, no JSON list of names, empty, or has unknown or repeated names.
+    """
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"feature list {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"feature list {path} is not JSON: {error}") from error
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f"feature list {path} is not a JSON array of at least one feature name")
+    unknown = [_with_closest(name, computed) for name in dict.fromkeys(names) if name not in set(computed)]
+    if unknown:
+        raise UserError(f"feature list {path}: {len(unknown)} unknown: {'; '.join(unknown[:5])}{' ...' if unknown[5:] else ''}")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UserError(f"feature list {path} names more than once: {', '.join(repeated)}")
+    return names
+
+
+def _with_closest(name: str, computed: Sequence[str]) -> str:
+    closest = difflib.get_close_matches(name, computed, n=1)
+    return f"{name!r}" + (f" (closest: {closest[0]})" if closest else "")
+
+
+def configs_folder() -> Path:
+    """The folder of the market YAMLs: $FEATURE_BACKFILL_CONFIGS, else configs in the working folder."""
+    return Path(os.environ.get(CONFIGS_VARIABLE) or "configs").resolve()
+
+
+def load_market(path: Path) -> Market:
+    """The market that a YAML describes. Raises UserError that names the file, the field and what is allowed."""
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: expected the fields {', '.join(Market.model_fields)}")
+    return market_from(fields, path.parent, str(path))
+
+
+def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
+    """The market that fields describe, with paths relative to folder; UserError that names the origin if they are wrong."""
+    try:
+        market = Market.model_validate(fields, context={"folder": folder})
+    except ValidationError as error:
+        raise UserError(f"{origin}: {'; '.join(map(_told, error.errors()))}") from error
+    for feature_set in market.feature_sets:
+        try:
+            _ = feature_set.names
+        except UserError as error:
+            raise UserError(f"{origin}: {error}") from error
+    return market
+
+
+def _told(error: Any) -> str:
+    """One validation error as `field: what is wrong`, with the allowed fields where a field is unknown."""
+    place = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown field; allowed are {', '.join(_fields_at(error['loc']))}"
+    got = f", got {error['input']!r}" if error["type"] not in ("missing", "value_error") else ""
+    return f"{place}: {message}{got}" if place else message
+
+
+def _fields_at(location: tuple[str | int, ...]) -> list[str]:
+    model: type[BaseModel] = {"source": OhlcvSource, "feature_sets": FeatureSet}.get(str(location[0]), Market) if location[1:] else Market
+    return list(model.model_fields)
+
+
+def load_markets(folder: Path | None = None) -> list[Market]:
+    """Every market of a folder's YAMLs (dagster.yaml aside), by name. Raises UserError, also where two share a name."""
+    folder = configs_folder() if folder is None else folder
+    files = sorted(path for path in folder.glob("*.yaml") if path.name != "dagster.yaml")
+    markets = {path: load_market(path) for path in files}
+    names = [market.name for market in markets.values()]
+    shared = [str(path) for path, market in markets.items() if names.count(market.name) > 1]
+    if shared:
+        raise UserError(f"these files name one and the same market: {', '.join(shared)}")
+    return sorted(markets.values(), key=lambda market: market.name)

@@ -1,0 +1,32 @@
+"""The code location: the markets of the configs folder -> Definitions, and nothing else."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from feature_backfill.assets.bars import bars_asset
+from feature_backfill.assets.features import features_asset
+from feature_backfill.assets.ohlcv import ohlcv_asset
+from feature_backfill.assets.progress import ProgressListener
+from feature_backfill.automation.jobs import backfill_job
+from feature_backfill.config import Market, load_markets
+
+
+def build_definitions(markets: Sequence[Market], progress: ProgressListener | None = None) -> dg.Definitions:
+    """The assets and jobs of markets. progress: hears of runs in this process.
+
+    Runs execute in one process: a range is one step an asset, and a step process costs more than the step.
+    """
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+    jobs = []
+    for market in markets:
+        assets.append(ohlcv_asset(market))
+        assets += [bars_asset(market, timeframe) for timeframe in market.bar_timeframes]
+        assets += [features_asset(market, feature_set) for feature_set in market.feature_sets]
+        jobs += [backfill_job(market, feature_set) for feature_set in market.feature_sets]
+    return dg.Definitions(
+        assets=assets, jobs=jobs, resources={"progress": progress or ProgressListener()}, executor=dg.in_process_executor
+    )
+
+
+defs = dg.Definitions.merge(build_definitions(load_markets()))
