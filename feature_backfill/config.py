@@ -95,7 +95,7 @@ class Market(_Schema):
     first_hour: Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
     source: OhlcvSource
     target_database: ConfigPath
-    feature_sets: Annotated[tuple[FeatureSet, ...], Field(min_length=1)]
+    feature_sets: tuple[FeatureSet, ...]
 
     @model_validator(mode="after")
     def _slugs_differ(self) -> "Market":
@@ -114,7 +114,7 @@ class Market(_Schema):
     @property
     def lookback_hours(self) -> int:
         """The longest lookback of the feature sets."""
-        return max(feature_set.lookback_hours for feature_set in self.feature_sets)
+        return max((feature_set.lookback_hours for feature_set in self.feature_sets), default=1)
 
     def feature_set(self, key: str) -> FeatureSet:
         """The feature set with a key; UserError, naming those there are, if there is none."""

@@ -9,7 +9,8 @@ from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.automation.jobs import backfill_job
-from feature_backfill.config import Market, load_markets
+from feature_backfill.config import CONFIGS_VARIABLE, Market, configs_folder, load_markets
+from feature_backfill.errors import UserError
 
 
 def build_definitions(markets: Sequence[Market], progress: ProgressListener | None = None) -> dg.Definitions:
@@ -29,4 +30,10 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
     )
 
 
-defs = dg.Definitions.merge(build_definitions(load_markets()))
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The markets of the configs folder. Raises UserError if there are none."""
+    markets = load_markets()
+    if not markets:
+        raise UserError(f"no market YAML in {configs_folder()}; write one, or name another folder with {CONFIGS_VARIABLE}")
+    return build_definitions(markets)

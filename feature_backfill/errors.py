@@ -1,8 +1,12 @@
-"""The one exception that means: the operator can mend this."""
+"""The exceptions whose message is meant for the operator."""
 
 
 class UserError(Exception):
     """Bad arguments, configuration or data, told in one line: what is wrong, where, and what to do.
 
-    The command line prints it and exits with code 2; anything else that is raised is a bug or a fault of the machine.
+    The command line prints it and exits with code 2.
     """
+
+
+class RunFailed(Exception):
+    """A run that was started and did not succeed; what it had stored stays. Exit code 3."""

@@ -2,8 +2,8 @@
 
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 import sqlalchemy as db
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus, get_and_update_asset_status_cache_value
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
@@ -26,17 +27,21 @@ BATCHED = {
         "config": {"base_dir": {"env": "DAGSTER_HOME"}},
     }
 }
-HOURLY = dg.HourlyPartitionsDefinition("2024-01-01-00:00", end_date="2024-01-03-00:00", timezone="UTC")
+HOURLY = dg.HourlyPartitionsDefinition("2024-01-01-00:00", end_date="2024-01-02-00:00", timezone="UTC")
 HOURS = HOURLY.get_partition_keys()
-SKIPPED = HOURS[3::7]
-ASSETS = [dg.AssetKey("ohlcv"), dg.AssetKey("bars"), dg.AssetKey("features")]
-RUNS = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(5)]
+SKIPPED = HOURS[3::6]
+OHLCV, BARS, FEATURES = (dg.AssetKey(name) for name in ("ohlcv", "bars", "features"))
+RUNS = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(6)]
+
+pytestmark = pytest.mark.xdist_group("event_log")  # one worker lives the history once for all tests
+
+Pair = tuple[dg.DagsterInstance, dg.DagsterInstance]
 
 
 @dg.asset(
     partitions_def=HOURLY,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[dg.AssetKey("ohlcv")],
+    deps=[OHLCV],
     check_specs=[dg.AssetCheckSpec("complete", asset="bars")],
     code_version="1",
 )
@@ -53,9 +58,12 @@ def bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     code_version="1",
 )
 def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-    if "fails" in context.run_tags:
+    if "fails" in context.run.tags:
         raise dg.Failure("the disk is full", allow_retries=False)
-    materializations, observations = feature_events(context.partition_keys)
+    computed = [hour for hour in context.partition_keys if hour not in SKIPPED]
+    skipped = [hour for hour in context.partition_keys if hour in SKIPPED]
+    materializations = [dg.AssetMaterialization(FEATURES, partition=hour, metadata={"n": 440}) for hour in computed]
+    observations = [dg.AssetObservation(FEATURES, partition=hour, metadata={"skipped": "a gap"}) for hour in skipped]
     if is_batched(context.instance):
         report_hours(context, materializations, observations)
     else:
@@ -64,75 +72,77 @@ def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult
     yield from ()
 
 
-def feature_events(hours: Sequence[str]) -> tuple[list[dg.AssetMaterialization], list[dg.AssetObservation]]:
-    return (
-        [dg.AssetMaterialization("features", partition=h, metadata={"values": 440}) for h in hours if h not in SKIPPED],
-        [dg.AssetObservation("features", partition=h, metadata={"skipped": "a gap"}) for h in hours if h in SKIPPED],
-    )
-
-
-def ohlcv_events(hours: Sequence[str]) -> list[dg.AssetMaterialization]:
-    return [dg.AssetMaterialization("ohlcv", partition=h, tags={"dagster/data_version": h}) for h in hours]
-
-
-defs = dg.Definitions(assets=[dg.AssetSpec("ohlcv", partitions_def=HOURLY), bars, features])
+defs = dg.Definitions(assets=[dg.AssetSpec(OHLCV, partitions_def=HOURLY), bars, features])
 
 
 def is_batched(instance: dg.DagsterInstance) -> bool:
     return isinstance(instance.event_log_storage, BatchedSqliteEventLogStorage)
 
 
-def run(
-    instance: dg.DagsterInstance, run_id: str, first: int, last: int, *assets: str, tags: Mapping[str, str] | None = None
-) -> bool:
-    """One run of the assets over HOURS[first] to HOURS[last]."""
-    partition_range = {
-        "dagster/asset_partition_range_start": HOURS[first],
-        "dagster/asset_partition_range_end": HOURS[last],
-    }
+def ohlcv_events(hours: Sequence[str]) -> list[dg.AssetMaterialization]:
+    return [dg.AssetMaterialization(OHLCV, partition=hour, tags={"dagster/data_version": hour}) for hour in hours]
+
+
+def hour_tags(first: int, last: int) -> dict[str, str]:
+    return {"dagster/asset_partition_range_start": HOURS[first], "dagster/asset_partition_range_end": HOURS[last]}
+
+
+def run(instance: dg.DagsterInstance, run_id: str, assets: Sequence[dg.AssetKey], tags: Mapping[str, str]) -> bool:
     job = defs.resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        asset_selection=[dg.AssetKey(asset) for asset in assets],
-        tags={**partition_range, **(tags or {})},
-        raise_on_error=False,
+        instance=instance, run_id=run_id, asset_selection=assets, tags=tags, raise_on_error=False
     ).success
 
 
+def start(instance: dg.DagsterInstance, run_id: str, assets: Sequence[dg.AssetKey], tags: Mapping[str, str]) -> None:
+    """A run that is still going."""
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(assets))
+    instance.create_run_for_job(job, run_id=run_id, tags=tags, status=dg.DagsterRunStatus.STARTED)
+
+
 def live(instance: dg.DagsterInstance) -> None:
-    """The history that both event logs are told: a gap, skipped hours, a failed range, half of it healed, a rerun."""
-    present = ohlcv_events([*HOURS[:20], *HOURS[22:]])
+    """The history told to both: a gap, skipped hours, a failed range, part of it healed, a rerun, a run going on."""
+    present = ohlcv_events([*HOURS[:6], *HOURS[8:12]])
     if is_batched(instance):
         report_runless(instance, present)
     else:
         for event in present:
             instance.report_runless_asset_event(event)
-    assert run(instance, RUNS[0], 0, 23, "bars")
-    assert run(instance, RUNS[1], 0, 23, "features")
-    assert not run(instance, RUNS[2], 18, 40, "bars", "features", tags={"fails": "yes"})
-    assert run(instance, RUNS[3], 30, 35, "features")
-    assert run(instance, RUNS[4], 5, 5, "bars")
+    assert run(instance, RUNS[0], [BARS], hour_tags(0, 9))
+    assert run(instance, RUNS[1], [FEATURES], hour_tags(0, 9))
+    assert not run(instance, RUNS[2], [BARS, FEATURES], {**hour_tags(8, 17), "fails": "yes"})
+    assert run(instance, RUNS[3], [FEATURES], hour_tags(13, 15))
+    assert run(instance, RUNS[4], [BARS], hour_tags(5, 5))
+    start(instance, RUNS[5], [FEATURES], hour_tags(20, 22))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    def unsynchronized(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    db.event.listen(db.Engine, "connect", unsynchronized)
+    yield
+    db.event.remove(db.Engine, "connect", unsynchronized)
 
 
 @pytest.fixture(scope="module")
-def instances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dg.DagsterInstance, dg.DagsterInstance]]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Dagster's own and the batched instance, both with the same history behind them."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_EVENT_BATCH_SIZE", "10")  # several batches a run, the last one not full
+        patch.setenv("DAGSTER_EVENT_BATCH_SIZE", "4")  # several batches a run, the last one not full
         opened = []
         for name, overrides in (("own", {}), ("batched", BATCHED)):
             home = str(tmp_path_factory.mktemp(name))
             instance = stack.enter_context(dg.instance_for_test(overrides=overrides, temp_dir=home))
+            assert is_batched(instance) == (name == "batched")
             live(instance)
             opened.append(instance)
         yield opened[0], opened[1]
 
 
-def stored_rows(instance: dg.DagsterInstance, shard: str) -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table of one database of the event log, without what differs between any two histories."""
-    storage = instance.event_log_storage
-    assert isinstance(storage, dg._core.storage.event_log.SqliteEventLogStorage)
+def stored_rows(storage: SqliteEventLogStorage, shard: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table of one database of an event log, but for clocks and process ids."""
     with storage.run_connection(shard) as conn:
         return {
             table.name: [comparable(row) for row in conn.execute(table.select()).mappings()]
@@ -140,48 +150,182 @@ def stored_rows(instance: dg.DagsterInstance, shard: str) -> dict[str, list[dict
         }
 
 
-def comparable(row: Mapping[str, Any]) -> dict[str, Any]:
-    cells = {column: cell for column, cell in row.items() if "timestamp" not in column and column != "migration_completed"}
-    if "event" in cells and not (cells["dagster_event_type"] or "").startswith("ASSET_"):
-        cells["event"] = "durations, stack traces"
-    return {column: without_clock(cell) for column, cell in cells.items()}
+def comparable(row: Mapping[Any, Any]) -> dict[str, Any]:
+    cells = {name: without_clock(cell) for name, cell in row.items() if not isinstance(cell, db.DateTime)}
+    if "event" in cells and not str(cells["dagster_event_type"]).startswith("ASSET_"):
+        del cells["event"]  # durations and stack traces
+    return {name: cell for name, cell in cells.items() if "timestamp" not in name and name != "migration_completed"}
 
 
 def without_clock(cell: Any) -> Any:
     if isinstance(cell, str) and cell.startswith("{"):
         return without_clock(json.loads(cell))
     if isinstance(cell, dict):
-        return {key: without_clock(value) for key, value in cell.items() if key not in ("timestamp", "pid")}
+        return {name: without_clock(value) for name, value in cell.items() if name not in ("timestamp", "pid")}
     return cell
 
 
+def event_log(instance: dg.DagsterInstance) -> SqliteEventLogStorage:
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqliteEventLogStorage)
+    return storage
+
+
 @pytest.mark.parametrize("shard", ["index", "", *RUNS])
-def test_the_databases_hold_the_same_rows(
-    instances: tuple[dg.DagsterInstance, dg.DagsterInstance], shard: str
-) -> None:
-    own, batched = (stored_rows(instance, shard) for instance in instances)
+def test_the_databases_hold_the_same_rows(pair: Pair, shard: str) -> None:
+    own, batched = (stored_rows(event_log(instance), shard) for instance in pair)
     assert len(own["event_logs"]) > 0
     assert batched == own
 
 
-def test_the_runs_log_the_same_events_in_the_same_order(
-    instances: tuple[dg.DagsterInstance, dg.DagsterInstance],
-) -> None:
+def test_a_run_logs_the_same_events_in_the_same_order(pair: Pair) -> None:
     def log(instance: dg.DagsterInstance, run_id: str) -> list[tuple[Any, ...]]:
         events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
         return [(event.event_type, event.asset_key, event.partition, event.step_key) for event in events]
 
-    own, batched = ([log(instance, run_id) for run_id in RUNS] for instance in instances)
+    own, batched = ([log(instance, run_id) for run_id in RUNS] for instance in pair)
     assert batched == own
-    skipped = [event for event in batched[1] if event[0] is dg.DagsterEventType.ASSET_OBSERVATION]
-    assert [partition for _, _, partition, _ in skipped] == SKIPPED[:3]
+    observed = [partition for kind, _, partition, _ in batched[1] if kind is dg.DagsterEventType.ASSET_OBSERVATION]
+    assert observed == [HOURS[3], HOURS[9]]
 
 
-def test_partition_status_is_what_happened(instances: tuple[dg.DagsterInstance, dg.DagsterInstance]) -> None:
-    own, batched = (
-        {key: instance.get_status_by_partition(key, HOURS, HOURLY) for key in ASSETS} for instance in instances
-    )
+def test_partition_status_is_what_happened(pair: Pair) -> None:
+    for instance in pair:
+        pictures = {}
+        for key in (OHLCV, BARS, FEATURES):
+            status = instance.get_status_by_partition(key, HOURS, HOURLY)
+            assert status is not None
+            pictures[key.to_user_string()] = "".join(state.value[0] if state else "." for state in status.values())
+        assert pictures == {  # Materialized, Failed, In progress
+            "ohlcv": "MMMMMM..MMMM............",
+            "bars": "MMMMMMMMMMMMMMMMMM......",
+            "features": "MMM.MMMMFFFFFMM.FF..III.",
+        }
+
+
+def test_materialized_hours_latest_runs_and_cached_status_agree(pair: Pair) -> None:
+    def answers(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
+        [record] = instance.get_asset_records([key])
+        latest = record.asset_entry.last_materialization
+        return {
+            "materialized": instance.get_materialized_partitions(key),
+            "by partition": event_log(instance).get_latest_storage_id_by_partition(
+                key, dg.DagsterEventType.ASSET_MATERIALIZATION
+            ),
+            "latest": latest and (latest.run_id, latest.asset_materialization, record.asset_entry.last_run_id),
+            "cached": get_and_update_asset_status_cache_value(instance, key, HOURLY),
+        }
+
+    for key in (OHLCV, BARS, FEATURES):
+        own, batched = (answers(instance, key) for instance in pair)
+        assert batched == own
+
+
+QUERY = """
+query Market($keys: [AssetKeyInput!]!, $hours: [String!]!) {
+  assetNodes(assetKeys: $keys) {
+    assetKey { path }
+    partitionStats { numMaterialized numFailed numMaterializing numPartitions }
+    assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } }
+    latestMaterializationByPartition(partitions: $hours) { partition runId metadataEntries { label } }
+    latestRunForPartition(partition: "2024-01-01-13:00") { runId status }
+    assetObservations { partition runId metadataEntries { ... on TextMetadataEntry { text } } }
+    assetMaterializations { partition runId tags { key value } }
+  }
+  assetsLatestInfo(assetKeys: $keys) {
+    latestRun { runId status } inProgressRunIds unstartedRunIds latestMaterialization { partition runId }
+  }
+  runsOrError { ... on Runs { results {
+    runId status assetMaterializations { partition }
+    eventConnection(limit: 1000) { events { __typename ... on MessageEvent { level stepKey } } }
+  } } }
+}
+"""
+
+
+def test_the_webserver_gives_the_same_answers(pair: Pair) -> None:
+    origin = LoadableTargetOrigin(python_file=__file__, attribute="defs")
+    variables = {"keys": [key.to_graphql_input() for key in (OHLCV, BARS, FEATURES)], "hours": HOURS}
+    answers = []
+    for instance in pair:
+        with in_process_test_workspace(instance, origin) as workspace:
+            answers.append(execute_dagster_graphql(workspace, QUERY, variables).data)
+    own, batched = answers
     assert batched == own
-    features_status = batched[dg.AssetKey("features")]
-    computed = {hour for hour in [*HOURS[:24], *HOURS[30:36]] if hour not in SKIPPED}
-    failed = {*HOURS[18:41]} - {*HOURS[30:36]} | {HOURS[31]}
+
+
+def test_any_batch_leaves_what_its_events_leave_one_by_one(pair: Pair, tmp_path: Path) -> None:
+    events = [*pair[0].all_logs(RUNS[1]), *pair[0].all_logs(RUNS[2]), *pair[0].all_logs("")[:2]]
+    one_by_one = SqliteEventLogStorage(str(tmp_path / "own"))
+    for event in events:
+        one_by_one.store_event(event)
+    at_once = BatchedSqliteEventLogStorage(str(tmp_path / "batched"))
+    at_once.store_event_batch(events)
+    for shard in ("index", RUNS[1], RUNS[2], ""):
+        assert stored_rows(at_once, shard) == stored_rows(one_by_one, shard)
+
+
+def test_opening_the_instance_turns_batches_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "7")
+    with dg.instance_for_test(overrides=BATCHED):
+        assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "7"  # the operator's choice stands
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    commits: list[Any] = []
+    count = commits.append
+    with dg.instance_for_test(overrides=BATCHED) as instance:
+        report_runless(instance, ohlcv_events(HOURS[:2]))  # creates the database
+        db.event.listen(db.Engine, "commit", count)
+        report_runless(instance, ohlcv_events(HOURS[2:]))
+        db.event.remove(db.Engine, "commit", count)
+        assert len(commits) == 2
+        assert instance.get_materialized_partitions(OHLCV) == set(HOURS)
+
+
+def test_switching_on_and_off_keeps_the_history(tmp_path: Path) -> None:
+    for hour, overrides in ((HOURS[0], {}), (HOURS[1], BATCHED), (HOURS[2], {})):
+        with dg.instance_for_test(overrides=overrides, temp_dir=str(tmp_path)) as instance:
+            report_runless(instance, ohlcv_events([hour]))
+    with dg.instance_for_test(overrides=BATCHED, temp_dir=str(tmp_path)) as instance:
+        assert instance.get_materialized_partitions(OHLCV) == set(HOURS[:3])
+
+
+def test_a_home_with_a_tilde_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    BatchedSqliteEventLogStorage.from_config_value(None, {"base_dir": "~/dagster"})
+    assert (tmp_path / "dagster" / "history" / "runs" / "index.db").is_file()
+
+
+def test_readers_and_another_writer_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "5")
+
+    def write(instance: dg.DagsterInstance, name: str) -> None:
+        report_runless(instance, [dg.AssetMaterialization(name, partition=hour) for hour in HOURS])
+
+    def read(instance: dg.DagsterInstance) -> list[int]:
+        counts = [0]
+        while counts[-1] < len(HOURS):
+            counts.append(len(instance.get_materialized_partitions(OHLCV)))
+        return counts
+
+    with dg.instance_for_test(overrides=BATCHED) as instance, ExitStack() as stack, ThreadPoolExecutor(3) as pool:
+        writer, rival, reader = (
+            stack.enter_context(dg.DagsterInstance.from_ref(instance.get_ref())) for _ in range(3)
+        )
+        reading = pool.submit(read, reader)
+        for writing in (pool.submit(write, writer, "ohlcv"), pool.submit(write, rival, "bars")):
+            writing.result()
+        assert reading.result() == sorted(reading.result())
+        assert instance.get_materialized_partitions(BARS) == set(HOURS)
+
+
+def test_an_asset_called_without_a_run_reports_too() -> None:
+    materialized = dg.AssetMaterialization("features", partition=HOURS[0])
+    observed = dg.AssetObservation("features", partition=HOURS[3])
+
+    @dg.asset(name="features")
+    def called(context: dg.AssetExecutionContext) -> None:
+        report_hours(context, [materialized], [observed])
+
+    context = dg.build_asset_context()
+    called(context)
+    assert context.op_execution_context.get_events() == [materialized, observed]

@@ -29,11 +29,12 @@ def ohlcv_asset(market: Market) -> dg.AssetSpec:
     )
 
 
-def report_ohlcv(instance: dg.DagsterInstance, market: Market) -> int:
-    """Report every closed hour that the table holds and Dagster does not know yet; returns how many those were."""
+def report_ohlcv(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> int:
+    """Report those of the hours that are closed and that the table holds, unless Dagster knows them; returns their number."""
+    first, last = max(hours[0], market.first_hour), min(hours[-1], last_closed_hour())
     with connect(market.source.database, read_only=True) as connection:
-        present = ohlcv_hours(connection, market.source.table, market.first_hour, last_closed_hour())
+        present = ohlcv_hours(connection, market.source.table, first, last)
     known = instance.get_materialized_partitions(ohlcv_key(market))
-    keys = [key for key in partition_keys(pd.DatetimeIndex(present)) if key not in known]
+    keys = [key for key in partition_keys(present[present.isin(hours)]) if key not in known]
     report_runless(instance, [dg.AssetMaterialization(ohlcv_key(market), partition=key) for key in keys])
     return len(keys)

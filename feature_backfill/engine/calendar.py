@@ -23,7 +23,7 @@ def calendar(w: Windows) -> tuple[Floats, ...]:
     """hour, weekday, day, month; sin and cos of 2 pi hour/24, weekday/7, month/12."""
     label = timestamps(w.labels)
     hour, weekday, day, month = (
-        np.asarray(part, dtype=np.float64) for part in (label.hour, label.dayofweek, label.day, label.month)
+        np.asarray(part, dtype=np.float64) for part in (label.hour, label.day_of_week, label.day, label.month)
     )
     angles = [2 * np.pi * part / period for part, period in ((hour, 24), (weekday, 7), (month, 12))]
     return hour, weekday, day, month, *(wave(angle) for angle in angles for wave in (np.sin, np.cos))

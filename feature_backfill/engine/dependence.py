@@ -70,13 +70,12 @@ def permutation_entropy(w: Windows) -> Floats:
     """-sum p ln(p + 1e-12) / ln m over the m ordinal patterns among 48 triples (C. Bandt, B. Pompe 2002)."""
     first, second, third = w.close[:-2], w.close[1:-1], w.close[2:]
     pattern = 4 * (second < first) + 2 * (third < second) + (third < first)
-    seen = np.stack([np.r_[0, 0, np.cumsum(pattern == code)] for code in range(8)])
-    before = np.stack([w.last(row, 48) for row in seen])
-    counts = np.stack([w.last(row) for row in seen]) - before
+    seen = [np.r_[0, 0, np.cumsum(pattern == code)] for code in range(8)]
+    counts = np.stack([w.last(times) - w.last(times, 48) for times in seen], axis=-1)
     shares = np.arange(49) / 48
     terms = -shares * np.log(shares + 1e-12)
-    patterns = (counts > 0).sum(axis=0)
-    return np.asarray(terms[counts].sum(axis=0) / np.log(patterns))
+    patterns = (counts > 0).sum(axis=-1)
+    return np.asarray(terms[counts].sum(axis=-1) / np.log(patterns))
 
 
 @computes(Feature(107, "close_ou_halflife_100", 101, "half-life in bars of an Ornstein-Uhlenbeck fit of 101 closes; NaN unless they revert"))

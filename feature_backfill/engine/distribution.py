@@ -49,12 +49,12 @@ def histogram_entropy(w: Windows) -> Floats:
     flat = lowest == highest
     low, high = np.where(flat, lowest - 0.5, lowest), np.where(flat, highest + 0.5, highest)
     edges = np.arange(10)[:, None] * ((high - low) / 10) + low
-    at_or_above = np.stack([(w.close_sorted_20 >= edge[:, None]).sum(axis=-1) for edge in edges[1:]])
-    counts = -np.diff(at_or_above, axis=0, prepend=20, append=0)
+    at_or_above = np.stack([(w.close_sorted_20 >= edge[:, None]).sum(axis=-1) for edge in edges[1:]], axis=-1)
+    counts = -np.diff(at_or_above, axis=-1, prepend=20, append=0)
     shares = np.arange(21) / 20
     terms = -shares * np.log(shares + 1e-10)
     indistinct = (np.diff(edges, axis=0, append=high[None]) <= 0).any(axis=0)
-    return np.where(indistinct, np.nan, terms[counts].sum(axis=0))
+    return np.where(indistinct, np.nan, terms[counts].sum(axis=-1))
 
 
 @computes(

@@ -60,7 +60,7 @@ class Windows:
         """Sum of the newest len(weights) items of every lookback times weights (oldest first)."""
         if self.step == 1:
             return np.correlate(values[self.bars - len(weights) :], weights)
-        return self.tail(values, len(weights)) @ weights
+        return np.asarray((self.tail(values, len(weights)) * weights).sum(axis=-1))
 
     def mean(self, values: Floats, size: int) -> Floats:
         """Mean of the last `size` items; exactly the item where all are equal."""

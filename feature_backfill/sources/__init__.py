@@ -1,0 +1,1 @@
+"""Where hourly OHLCV comes from: files, the synthetic market."""

@@ -52,7 +52,11 @@ def read_file(path: Path) -> FileRows:
         try:
             header = connection.execute(f"SELECT * FROM {reader} LIMIT 0", parameters).description
             columns = [name for name, *_ in header]
-            rows = connection.execute(f"SELECT {_selection(path, columns)} FROM {reader}", parameters).df()
+            # Not materialized, DuckDB lets the CSV reader convert, which drops what TRY_CAST makes NULL
+            # (duckdb/duckdb#23818).
+            rows = connection.execute(
+                f"WITH cells AS MATERIALIZED (FROM {reader}) SELECT {_selection(path, columns)} FROM cells", parameters
+            ).df()
         except duckdb.Error as error:
             raise UserError(
                 f"cannot read {path} (CSV must be UTF-8 text with a header line, commas, balanced quotes "
@@ -76,7 +80,7 @@ def _selection(path: Path, columns: list[str]) -> str:
     if not stamps:
         lacking.insert(0, "timestamp")
     if lacking:
-        raise UserError(f"{path} lacks the column {', '.join(lacking)}; its header line has {', '.join(columns)}")
+        raise UserError(f"{path} lacks the column {', '.join(lacking)}; it has {', '.join(columns)}")
     if "timestamp" not in names and len(stamps) > 1:
         raise UserError(f"which column of {path} holds the opening time: {' or '.join(stamps)}? Rename it to timestamp")
     values = ", ".join(f"TRY_CAST({quoted(names[column])} AS DOUBLE) AS {column}" for column in VALUE_COLUMNS)

@@ -54,7 +54,7 @@ def test_bounds_are_inclusive_and_order_is_time(connection: duckdb.DuckDBPyConne
 @pytest.mark.parametrize("sql_type", ["TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMPTZ"])
 def test_every_timestamp_type_is_read_as_utc(connection: duckdb.DuckDBPyConnection, sql_type: str) -> None:
     connection.execute(
-        f"CREATE TABLE ohlcv (TimeStamp {sql_type}, Open INT, HIGH FLOAT, low DECIMAL(9, 2), close HUGEINT, volume UTINYINT)"
+        f"CREATE TABLE ohlcv (TimeStamp {sql_type}, Open INT, HIGH FLOAT, low DECIMAL(9, 2), close HUGEINT, volume INT)"
     )
     stamp = "2024-01-01 02:00:00+02:00" if sql_type == "TIMESTAMPTZ" else "2024-01-01 00:00:00"
     connection.execute("INSERT INTO ohlcv VALUES (?, 10, 11, 9, 10, 5)", [stamp])
@@ -158,7 +158,8 @@ def test_upsert_mends_stored_rows_that_disagree(connection: duckdb.DuckDBPyConne
 
 def test_upsert_leaves_further_columns_alone(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
-        "CREATE TABLE ohlcv (exchange TEXT DEFAULT 'file', Volume DOUBLE, close DOUBLE, low DOUBLE, high DOUBLE, OPEN DOUBLE, Timestamp TIMESTAMP)"
+        "CREATE TABLE ohlcv (exchange TEXT DEFAULT 'file', Volume DOUBLE, close DOUBLE, low DOUBLE, high DOUBLE,"
+        " OPEN DOUBLE, Timestamp TIMESTAMP)"
     )
     connection.execute("INSERT INTO ohlcv VALUES ('binance', 1, 10, 9, 11, 10, ?)", [HOURS[0]])
     assert counts(connection, "ohlcv", rows(HOURS[:2])) == (1, 1, 0)

@@ -1,0 +1,109 @@
+"""The command line `feature-backfill`: arguments in, exit code out.
+
+0 done, also when all was skipped or nothing was to do; 2 bad arguments or configuration; 3 failed.
+Commands are imported when they are called, so that --help answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich_argparse import ArgumentDefaultsRichHelpFormatter
+
+from feature_backfill.errors import RunFailed, UserError
+
+DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
+DEFAULT_TABLE = "ohlcv_btcusdt_1h"
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": ArgumentDefaultsRichHelpFormatter, "allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_ARGUMENTS, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of every command."""
+    root = _Parser(prog="feature-backfill", description="Features of hourly OHLCV: backfill, import, check, demonstrate.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="compute the features of a window, of what is new, or of a list of hours"))
+    _add_selftest(commands.add_parser("selftest", help="compute hours under a test key, compare with stored rows, clean up"))
+    _add_import(commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table"))
+    _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
+    return root
+
+
+def _add_databases(command: argparse.ArgumentParser) -> None:
+    where = command.add_argument_group("where", "Without --duckdb the market comes from the YAML files of configs/.")
+    where.add_argument("--market", help="market of configs/, if several have the feature key")
+    where.add_argument("--duckdb", type=Path, help="database of the OHLCV table; opened read-only unless it holds the features too")
+    where.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
+    where.add_argument("--table", help=f"OHLCV table, {DEFAULT_TABLE} if not given")
+
+
+def _add_feature_set(command: argparse.ArgumentParser) -> None:
+    what = command.add_argument_group("what", "Not given: as configured for the feature key, else the value named.")
+    what.add_argument("--base-hours", type=int, help="hours of history a row is computed from (720)")
+    what.add_argument("--buffer-hours", type=int, help="hours before them that complete the oldest bar (0)")
+    what.add_argument("--timeframes", nargs="+", metavar="T", help="bars, of 1H 2H 3H 4H 6H 8H 12H 1D (1H 4H 12H 1D)")
+    what.add_argument("--feature-list", type=Path, help="JSON array of the names to store (all)")
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feature-key", required=True, help="key under which the rows are stored")
+    _add_databases(command)
+    _add_feature_set(command)
+    hours = command.add_argument_group("which hours", "Times are UTC unless they carry an offset; ranges include both ends.")
+    hours.add_argument("--mode", choices=("window", "last_from_features", "ts_list"), default="window")
+    hours.add_argument("--start", help="first hour; without it 48 hours before the last")
+    hours.add_argument("--end", help="last hour; without it the last closed hour")
+    hours.add_argument("--ts", nargs="+", default=[], metavar="T", help="hours of --mode ts_list")
+    hours.add_argument("--ts-file", type=Path, help="file with one hour a line, for --mode ts_list")
+    hours.add_argument("--at-most", type=int, metavar="N", help="compute no more than the N oldest hours that are not stored")
+    command.add_argument("--overwrite", action="store_true", help="compute stored hours again")
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+
+
+def _add_selftest(command: argparse.ArgumentParser) -> None:
+    _add_databases(command)
+    _add_feature_set(command)
+    command.add_argument("--compare-key", required=True, help="key whose stored rows are compared with")
+    command.add_argument("--feature-key", default="selftest", help="key of the test rows, which are deleted at the end")
+    command.add_argument("--start", help="first hour; without it 24 hours before the end")
+    command.add_argument("--end", help="last hour; without it the last one stored under --compare-key")
+
+
+def _add_import(command: argparse.ArgumentParser) -> None:
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet: timestamp, open, high, low, close, volume")
+    command.add_argument("--duckdb", type=Path, required=True, help="database of the table; made if missing")
+    command.add_argument("--table", required=True, help="table to insert into or update by timestamp; made if missing")
+
+
+def _add_demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--folder", type=Path, default=Path(), help="where configs/, the databases and Dagster's records go")
+    command.add_argument("--hours", type=int, default=4320, help="length of the synthetic market")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
+    try:
+        return int(command.execute(options))
+    except UserError as error:
+        print(f"feature-backfill {options.command}: {error}", file=sys.stderr)
+        return BAD_ARGUMENTS
+    except RunFailed as error:
+        print(f"feature-backfill {options.command}: failed: {error}", file=sys.stderr)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

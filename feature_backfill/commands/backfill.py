@@ -1,0 +1,93 @@
+"""A backfill through the project's own assets, in this process, recorded on a Dagster instance."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+import pandas as pd
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from feature_backfill.assets.names import features_key
+from feature_backfill.assets.plan import Plan
+from feature_backfill.automation.jobs import job_name
+from feature_backfill.commands.progress import ProgressBar
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.definitions import build_definitions
+from feature_backfill.engine.soundness import kind_of
+from feature_backfill.errors import RunFailed
+from feature_backfill.hours import contiguous_runs, hour_range, partition_key
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class BackfillReport:
+    """What a backfill did: hours computed, seconds from start to end, and of these the seconds of each part of the runs."""
+
+    computed: int
+    seconds: float
+    parts: Mapping[str, float]
+
+
+def backfill(
+    instance: dg.DagsterInstance,
+    market: Market,
+    feature_set: FeatureSet,
+    ranges: Iterable[tuple[pd.Timestamp, pd.Timestamp]],
+    overwrite: bool = False,
+) -> BackfillReport:
+    """Materialize ranges of hours, a run each: the bars of the feature set, then its features.
+
+    Raises RunFailed, with the failure's message, if a run fails.
+    """
+    started = time.perf_counter()
+    progress = ProgressBar()
+    job = build_definitions([market], progress).resolve_job_def(job_name(market, feature_set))
+    step = features_key(market, feature_set).to_python_identifier()
+    run_config = {**QUIET, "ops": {step: {"config": {"overwrite": overwrite}}}}
+    for first, last in ranges:
+        tags = {ASSET_PARTITION_RANGE_START_TAG: partition_key(first), ASSET_PARTITION_RANGE_END_TAG: partition_key(last)}
+        result = job.execute_in_process(run_config=run_config, instance=instance, tags=tags, raise_on_error=False)
+        if not result.success:
+            raise RunFailed(f"run {result.run_id}: {_failure(result)}")
+    parts: dict[str, float] = {}
+    for report in progress.reports:
+        for part, seconds in report.seconds.items():
+            parts[part] = parts.get(part, 0.0) + seconds
+    return BackfillReport(sum(report.computed for report in progress.reports), time.perf_counter() - started, parts)
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    """The message of the failure that ended a run."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data is not None and data.user_failure_data.description:
+                return data.user_failure_data.description
+            if data.error is not None:
+                cause = data.error.cause or data.error
+                return cause.message.strip()
+    return "see the run in Dagster"
+
+
+def ranges_to_run(plan: Plan, hours: pd.DatetimeIndex, listed: bool) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """The ranges, each as long as it can be without touching a stored hour, that hold something to compute.
+
+    hours: those asked for that OHLCV has; listed: whether others between them are not meant. A range goes on over hours that are
+    skipped, and over hours that OHLCV lacks, so that their reasons are recorded. If all that was asked for is skipped, there are
+    ranges for the reasons alone.
+    """
+    between = hours if listed else hour_range(hours[0], hours[-1])
+    ranges = contiguous_runs(between.difference(plan.kept))
+    only_reasons = plan.compute.empty and plan.kept.empty
+    return [(first, last) for first, last in ranges if only_reasons or ((plan.compute >= first) & (plan.compute <= last)).any()]
+
+
+def skip_lines(skipped: pd.Series) -> list[str]:
+    """One line a kind of reason: how many hours, from when to when, and one of the reasons."""
+    lines = []
+    for kind, of_kind in skipped.groupby(skipped.map(kind_of), sort=False):
+        first, last, some = of_kind.index[0], of_kind.index[-1], str(of_kind.iloc[-1]).partition(": ")[2]
+        lines.append(f"skipped {len(of_kind)} hours, {kind}: {first} .. {last} (e.g. {some})")
+    return lines

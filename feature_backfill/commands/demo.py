@@ -1,0 +1,68 @@
+"""`feature-backfill demo`: a synthetic market, imported, backfilled through Dagster, summed up."""
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from feature_backfill.assets.ohlcv import report_ohlcv
+from feature_backfill.assets.plan import make_plan
+from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines
+from feature_backfill.commands.instance import LOCAL_HOME, local_instance, shipped_config
+from feature_backfill.config import Market, load_market
+from feature_backfill.errors import UserError
+from feature_backfill.hours import hour_range
+from feature_backfill.sources.files import import_files
+from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
+
+GAP_AT, GAP_HOURS = 0.6, 7
+SHIPPED = ("demo.yaml", "dagster.yaml", "feature_lists/binance_btcusdt_p60_default.json")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Make, import, backfill and sum up. Everything goes into the one folder; running it again computes nothing."""
+    folder = options.folder.resolve()
+    market = _configured(folder)
+    if options.hours < 2 * market.lookback_hours:
+        raise UserError(f"--hours {options.hours} is too short; a row needs {market.lookback_hours} hours of history, take twice as many")
+    _import_synthetic(market, options.hours)
+    with local_instance(folder / LOCAL_HOME) as instance:
+        every = hour_range(market.first_hour, market.first_hour + pd.Timedelta(hours=options.hours - 1))
+        report_ohlcv(instance, market, every)
+        for feature_set in market.feature_sets:
+            plan = make_plan(market, feature_set, every)
+            done = backfill(instance, market, feature_set, ranges_to_run(plan, every, listed=False))
+            rate = f", {done.computed / done.seconds:.0f} hours/s with everything recorded" if done.computed else ""
+            print(f"{feature_set.key}: computed {done.computed} hours in {done.seconds:.1f} s{rate}; {len(plan.kept)} were stored already")
+            print("\n".join(skip_lines(plan.skipped)))
+    print(f"\nOHLCV:    {market.source.database}, table {market.source.table}")
+    print(f"features: {market.target_database}, tables features, bars_4h, bars_12h, bars_1d")
+    dagster = Path(sys.executable).with_name("dagster")
+    print(f"\nOpen Dagster's UI on them, then http://localhost:3000:\n  cd {shlex.quote(str(folder))}")
+    print(f"  DAGSTER_HOME={shlex.quote(str(folder / LOCAL_HOME))} {shlex.quote(str(dagster))} dev -m feature_backfill.definitions")
+    return 0
+
+
+def _configured(folder: Path) -> Market:
+    """The demo's market, described in the folder's configs/, which is filled with what lacks there."""
+    for name in SHIPPED:
+        target = folder / "configs" / name
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(shipped_config(name), target)
+    return load_market(folder / "configs" / "demo.yaml")
+
+
+def _import_synthetic(market: Market, hours: int) -> None:
+    """Write the market to a file, gap included, and import that."""
+    ohlcv = synthetic_ohlcv(market.first_hour, hours, seed=7)
+    gap = market.first_hour + pd.Timedelta(hours=int(hours * GAP_AT))
+    market.source.database.parent.mkdir(parents=True, exist_ok=True)
+    market.target_database.parent.mkdir(parents=True, exist_ok=True)
+    file = market.source.database.with_name("ohlcv.csv")
+    drop_hours(ohlcv, gap, GAP_HOURS).to_csv(file, index=False)
+    report = import_files([file], market.source.database, market.source.table)
+    print(f"synthetic market: {report.new} hours new, {report.same} known, {GAP_HOURS} hours from {gap} on left out as a gap")

@@ -1,0 +1,20 @@
+"""`feature-backfill import-ohlcv`: files of hourly bars into a DuckDB table."""
+
+import argparse
+
+from feature_backfill.assets.ohlcv import report_ohlcv
+from feature_backfill.commands.instance import dagster_instance
+from feature_backfill.commands.market import market_of_table
+from feature_backfill.sources.files import import_files
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Import, say what became of the rows, and report the hours to Dagster."""
+    report = import_files(options.files, options.duckdb, options.table)
+    print(f"{options.table} of {options.duckdb}: {report.new} rows new, {report.changed} changed, {report.same} the same")
+    for reason, count in report.refused.items():
+        print(f"refused {count}, {reason} (first: {report.examples[reason]})")
+    if len(report.hours):
+        with dagster_instance() as instance:
+            report_ohlcv(instance, market_of_table(options.duckdb, options.table), report.hours)
+    return 0

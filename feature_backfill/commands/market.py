@@ -1,0 +1,93 @@
+"""The market and feature set that a command's flags mean."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from feature_backfill.cli import DEFAULT_TABLE
+from feature_backfill.config import FeatureSet, Market, asset_slug, load_markets, market_from
+from feature_backfill.errors import UserError
+from feature_backfill.store.database import connect
+from feature_backfill.store.ohlcv import ohlcv_extent
+
+FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list")
+
+
+def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tuple[Market, FeatureSet]:
+    """From configs/, or from the flags where --duckdb is given.
+
+    Raises UserError if there is no such market or feature set, or where flags contradict the configuration of one and the same
+    feature key, whose rows would then differ among themselves.
+    """
+    table = options.table or DEFAULT_TABLE
+    configured = _market_with_key(options.market, feature_key) if options.duckdb is None else _market_reading(options.duckdb, table)
+    fields = _fields_from_table(options.duckdb, table) if configured is None else configured.model_dump()
+    if options.feat_duckdb is not None:
+        fields["target_database"] = options.feat_duckdb.resolve()
+    given = {flag: getattr(options, flag) for flag in FEATURE_SET_FLAGS if getattr(options, flag) is not None}
+    feature_sets = {feature_set["key"]: feature_set for feature_set in fields["feature_sets"]}
+    feature_sets[feature_key] = {"key": feature_key, **feature_sets.get(feature_key, {}), **given}
+    market = market_from({**fields, "feature_sets": list(feature_sets.values())}, Path(), "arguments")
+    if configured is not None:
+        _refuse_contradictions(configured, market)
+    return market, market.feature_set(feature_key)
+
+
+def market_of_table(database: Path, table: str) -> Market:
+    """The market of configs/ that reads a table, else one named after it, without feature sets.
+
+    Raises UserError if the table cannot be read or holds no row.
+    """
+    configured = _market_reading(database, table)
+    return market_from(_fields_from_table(database, table), Path(), "arguments") if configured is None else configured
+
+
+def _market_with_key(name: str | None, feature_key: str) -> Market:
+    """The market of configs/ that --market names, else the one that has the feature key."""
+    markets = load_markets()
+    if name is not None:
+        found = [market for market in markets if market.name == name]
+        problem = f"no market {name} in configs/"
+    else:
+        found = [market for market in markets if feature_key in {feature_set.key for feature_set in market.feature_sets}]
+        problem = f"{len(found) or 'no'} markets of configs/ have the feature key {feature_key!r}: name one with --market, or give --duckdb"
+    if len(found) != 1:
+        raise UserError(f"{problem}; there are {', '.join(market.name for market in markets) or 'none'}")
+    return found[0]
+
+
+def _market_reading(database: Path, table: str) -> Market | None:
+    for market in load_markets():
+        if (market.source.database, market.source.table) == (database.resolve(), table):
+            return market
+    return None
+
+
+def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
+    """A market named after its table, whose features go into the same database."""
+    with connect(database, read_only=True) as connection:
+        extent = ohlcv_extent(connection, table)
+    if extent is None:
+        raise UserError(f"table {table} of {database} holds no hourly row; import some with feature-backfill import-ohlcv")
+    name = asset_slug(table)
+    if name in {market.name for market in load_markets()}:
+        raise UserError(f"configs/ has a market {name} with another source; describe {table} of {database} there under another name")
+    return {
+        "name": name,
+        "first_hour": extent[0],
+        "source": {"database": database.resolve(), "table": table},
+        "target_database": database.resolve(),
+        "feature_sets": [],
+    }
+
+
+def _refuse_contradictions(configured: Market, meant: Market) -> None:
+    differing = ["--feat-duckdb"] if configured.target_database != meant.target_database else []
+    for feature_set in configured.feature_sets:
+        fields = meant.feature_set(feature_set.key).model_dump()
+        differing += [f"--{name.replace('_', '-')}" for name, value in feature_set.model_dump().items() if value != fields[name]]
+    if differing:
+        raise UserError(
+            f"{', '.join(differing)} differs from what configs/ says of market {configured.name}; "
+            "leave it out, edit the YAML, or use another --feature-key"
+        )

@@ -1,0 +1,102 @@
+"""Which hours a command's flags ask for."""
+
+import argparse
+from dataclasses import dataclass
+
+import pandas as pd
+
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.errors import UserError
+from feature_backfill.hours import HOUR, last_closed_hour, to_utc
+from feature_backfill.store.database import connect
+from feature_backfill.store.features import last_stored_hour
+from feature_backfill.store.ohlcv import ohlcv_hours
+
+DEFAULT_REACH = 48 * HOUR
+
+
+@dataclass(frozen=True)
+class Selection:
+    """hours: closed hours that the table has, ascending; wanted: in words; nothing: why there are none, else empty."""
+
+    hours: pd.DatetimeIndex
+    wanted: str
+    nothing: str
+
+
+def parsed_hour(flag: str, text: str | None) -> pd.Timestamp | None:
+    """The UTC time of a flag; an empty string counts as not given. Raises UserError if it does not parse."""
+    if not text:
+        return None
+    try:
+        return to_utc([text])[0]
+    except ValueError as error:
+        raise UserError(f"{flag}: {error}") from error
+
+
+def select_hours(options: argparse.Namespace, market: Market, feature_set: FeatureSet) -> Selection:
+    """The closed hours of the OHLCV table that --mode and its flags ask for."""
+    if (options.ts or options.ts_file) and options.mode != "ts_list":
+        raise UserError("--ts and --ts-file go with --mode ts_list")
+    if options.mode == "ts_list":
+        return _listed(market, _list_of(options))
+    start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
+    last = end if end is not None else last_closed_hour()
+    if options.mode == "last_from_features":
+        newest = _newest_stored(market, feature_set)
+        first = newest + HOUR if newest is not None else last - DEFAULT_REACH
+        if first > last:
+            return Selection(pd.DatetimeIndex([]), "", f"all stored: the newest row of {feature_set.key} is {newest}, the last hour asked for {last}")
+    else:
+        first = start if start is not None else last - DEFAULT_REACH
+        if first > last:
+            raise UserError(f"--start {first} is after the last hour asked for, {last}")
+    return _between(market, first, last)
+
+
+def _list_of(options: argparse.Namespace) -> pd.DatetimeIndex:
+    """The hours of --ts and --ts-file."""
+    lines = list(options.ts)
+    if options.ts_file is not None:
+        try:
+            lines += [line.strip() for line in options.ts_file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except OSError as error:
+            raise UserError(f"--ts-file {options.ts_file}: {error.strerror}") from error
+    if not lines:
+        raise UserError("--mode ts_list needs hours: --ts T ... or --ts-file FILE")
+    try:
+        return to_utc(lines).unique().sort_values()
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _newest_stored(market: Market, feature_set: FeatureSet) -> pd.Timestamp | None:
+    if not market.target_database.exists():
+        return None
+    with connect(market.target_database, read_only=True) as connection:
+        return last_stored_hour(connection, feature_set.key)
+
+
+def _between(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> Selection:
+    return _closed(market, _table_hours(market, first, last), f"{first} .. {last}", last)
+
+
+def _listed(market: Market, hours: pd.DatetimeIndex) -> Selection:
+    stored = _table_hours(market, hours[0], hours[-1])
+    return _closed(market, hours[hours.isin(stored)], f"{len(hours)} listed hours", hours[-1])
+
+
+def _table_hours(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+    with connect(market.source.database, read_only=True) as connection:
+        return ohlcv_hours(connection, market.source.table, first, last)
+
+
+def _closed(market: Market, present: pd.DatetimeIndex, wanted: str, last: pd.Timestamp) -> Selection:
+    """Leave hours out that are not closed, and say why nothing is left if so."""
+    cutoff = last_closed_hour()
+    closed = present[present <= cutoff]
+    if len(closed):
+        return Selection(closed, wanted, "")
+    if len(present) or last > cutoff:
+        return Selection(closed, wanted, f"not closed yet: the last closed hour is {cutoff}, asked for was {wanted}")
+    return Selection(closed, wanted, f"no such hours in the table: {market.source.table} has no row for {wanted}")
