@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from rich_argparse import ArgumentDefaultsRichHelpFormatter
 
-from feature_backfill.errors import RunFailed, UserError
+from feature_backfill.errors import RunError, UserError
 
 DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
 DEFAULT_TABLE = "ohlcv_btcusdt_1h"
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"feature-backfill {options.command}: {error}", file=sys.stderr)
         return BAD_ARGUMENTS
-    except RunFailed as error:
+    except RunError as error:
         print(f"feature-backfill {options.command}: failed: {error}", file=sys.stderr)
         return FAILED
 

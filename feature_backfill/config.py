@@ -194,7 +194,8 @@ def _told(error: Any) -> str:
 
 
 def _fields_at(location: tuple[str | int, ...]) -> list[str]:
-    model: type[BaseModel] = {"source": OhlcvSource, "feature_sets": FeatureSet}.get(str(location[0]), Market) if location[1:] else Market
+    nested: dict[str, type[BaseModel]] = {"source": OhlcvSource, "feature_sets": FeatureSet}
+    model = nested.get(str(location[0]), Market) if len(location) > 1 else Market
     return list(model.model_fields)
 
 

@@ -1,5 +1,6 @@
 """The code location: the markets of the configs folder -> Definitions, and nothing else."""
 
+import warnings
 from collections.abc import Sequence
 
 import dagster as dg
@@ -18,6 +19,8 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
 
     Runs execute in one process: a range is one step an asset, and a step process costs more than the step.
     """
+    # Backfill policies, without which a range is a run an hour, count as beta in Dagster 1.13.
+    warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     jobs = []
     for market in markets:

@@ -8,5 +8,5 @@ class UserError(Exception):
     """
 
 
-class RunFailed(Exception):
+class RunError(Exception):
     """A run that was started and did not succeed; what it had stored stays. Exit code 3."""

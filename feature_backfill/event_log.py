@@ -57,6 +57,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "BatchedSqliteEventLogStorage":
+        """The storage that `dagster.yaml` configures; Dagster calls this when it opens the instance."""
         # Dagster hands events over in batches only when the environment says so. Every process that opens the
         # instance (webserver, daemon, run) comes by here before it writes its first event.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
@@ -72,9 +73,9 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 self._store_asset_events(run_id, list(neighbours))
 
     def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
-        rows = [self._event_to_row(event) for event in events]
         table = SqlEventLogStorageTable
-        with self.run_connection(run_id) as conn:
+        rows = [self._event_to_row(event) for event in events]
+        with self.run_connection(run_id) as conn:  # each run has a database of its own, the index spans all runs
             conn.execute(table.insert(), rows)
         with self.index_transaction() as conn:
             event_ids = conn.scalars(table.insert().returning(table.c.id, sort_by_parameter_order=True), rows).all()

@@ -33,8 +33,6 @@ SKIPPED = HOURS[3::6]
 OHLCV, BARS, FEATURES = (dg.AssetKey(name) for name in ("ohlcv", "bars", "features"))
 RUNS = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(6)]
 
-pytestmark = pytest.mark.xdist_group("event_log")  # one worker lives the history once for all tests
-
 Pair = tuple[dg.DagsterInstance, dg.DagsterInstance]
 
 
@@ -308,9 +306,7 @@ def test_readers_and_another_writer_do_not_disturb(monkeypatch: pytest.MonkeyPat
         return counts
 
     with dg.instance_for_test(overrides=BATCHED) as instance, ExitStack() as stack, ThreadPoolExecutor(3) as pool:
-        writer, rival, reader = (
-            stack.enter_context(dg.DagsterInstance.from_ref(instance.get_ref())) for _ in range(3)
-        )
+        writer, rival, reader = (stack.enter_context(dg.DagsterInstance.from_ref(instance.get_ref())) for _ in range(3))
         reading = pool.submit(read, reader)
         for writing in (pool.submit(write, writer, "ohlcv"), pool.submit(write, rival, "bars")):
             writing.result()

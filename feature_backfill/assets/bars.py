@@ -6,11 +6,13 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from feature_backfill.assets.failures import told_to_the_operator
 from feature_backfill.assets.names import bars_key, hourly_partitions, ohlcv_key, writer_pool
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.config import Market
 from feature_backfill.engine.bars import COLUMNS, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
+from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR
 from feature_backfill.store.bars import bars_table, read_bars, write_bars
 from feature_backfill.store.database import connect
@@ -25,7 +27,6 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
 
     An hour in which no bar ends, or whose bar lacks an hour, adds no row and is up to date all the same.
     """
-    length = HOURS_PER_BAR[timeframe]
 
     @dg.asset(
         key=bars_key(market, timeframe),
@@ -41,31 +42,39 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
             "database": dg.MetadataValue.path(str(market.target_database)),
         },
     )
-    def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         hours = hours_of_run(context)
-        start = hours[0] - (market.lookback_hours - 1) * HOUR
-        with connect(market.source.database, read_only=True) as connection:
-            ohlcv = read_ohlcv(connection, market.source.table, start - (length - 1) * HOUR, hours[-1])
-        built = complete_bars(ohlcv, timeframe)
-        built = built[built["timestamp"] >= start]
-        with connect(market.target_database, read_only=False) as connection:
-            written = write_bars(connection, timeframe, start, hours[-1], built)
-        context.log.info(f"{bars_table(timeframe)}: {len(built)} bars from {start} to {hours[-1]}, {written} rows written")
-        yield dg.MaterializeResult(metadata={"bars": len(built), "rows_written": written})
+        with told_to_the_operator():
+            count, written = _refresh_bars(market, timeframe, hours[0] - (market.lookback_hours - 1) * HOUR, hours[-1])
+        context.log.info(f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written")
+        yield dg.MaterializeResult(metadata={"bars": count, "rows_written": written})
 
     return bars
+
+
+def _refresh_bars(market: Market, timeframe: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[int, int]:
+    """Make the stored bars from first to last those that OHLCV gives; returns how many they are and how many rows were written."""
+    before = HOURS_PER_BAR[timeframe] - 1
+    with connect(market.source.database, read_only=True) as connection:
+        ohlcv = read_ohlcv(connection, market.source.table, first - before * HOUR, last)
+    built = complete_bars(ohlcv, timeframe)
+    built = built[built["timestamp"] >= first]
+    with connect(market.target_database, read_only=False) as connection:
+        return len(built), write_bars(connection, timeframe, first, last, built)
 
 
 def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframe: str) -> pd.DataFrame:
     """The stored bars of the time that hourly rows cover, each of which must be what the rows give.
 
-    Raises dagster.Failure, naming the asset and the hours to materialize, where one lacks or differs.
+    Raises UserError, naming the asset and the hours to materialize, where one lacks or differs.
     """
     built = complete_bars(ohlcv, timeframe)
     if built.empty:
         return built
-    with connect(market.target_database, read_only=True) as connection:
-        stored = read_bars(connection, timeframe, ohlcv["timestamp"].iloc[0], ohlcv["timestamp"].iloc[-1])
+    stored = built.iloc[:0]
+    if market.target_database.exists():
+        with connect(market.target_database, read_only=True) as connection:
+            stored = read_bars(connection, timeframe, ohlcv["timestamp"].iloc[0], ohlcv["timestamp"].iloc[-1])
     both = built.merge(stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True)
     lacking = both["_merge"] == "left_only"
     differing = ~lacking & ~np.logical_and.reduce(
@@ -74,9 +83,9 @@ def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframe: str) -> pd.Data
     for wrong, what in ((lacking, "lacks bars"), (differing, "has bars that disagree with OHLCV")):
         if wrong.any():
             stamps = both.loc[wrong, "timestamp"]
-            raise dg.Failure(
+            raise UserError(
                 f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps.iloc[0]} to {stamps.iloc[-1]}: materialize "
-                f"{bars_key(market, timeframe).to_user_string()} for these hours, or together with the features",
-                allow_retries=False,
+                f"{bars_key(market, timeframe).to_user_string()} for these hours, or together with the features"
             )
     return stored[stored["timestamp"].isin(built["timestamp"])]
+

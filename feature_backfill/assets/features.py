@@ -1,7 +1,7 @@
 """The features of a feature set: one row an hour, computed in bulk, skipped with a reason, never twice."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +9,7 @@ import dagster as dg
 import pandas as pd
 
 from feature_backfill.assets.bars import checked_bars
+from feature_backfill.assets.failures import told_to_the_operator
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key, writer_pool
 from feature_backfill.assets.plan import Plan, make_plan
 from feature_backfill.assets.progress import ProgressListener, RunReport
@@ -26,6 +27,7 @@ CHUNK_HOURS = 4096
 """Hours computed and stored at a time, which bounds memory: 440 values of 4096 hours are 14 MB."""
 
 PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
+ABSENT = "absent: OHLCV has no row of this hour"
 
 
 class FeaturesConfig(dg.Config):
@@ -65,12 +67,13 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
     )
     def features(
         context: dg.AssetExecutionContext, config: FeaturesConfig, progress: dg.ResourceParam[ProgressListener]
-    ) -> Iterator[dg.MaterializeResult]:
-        seconds: Counter[str] = Counter()
-        with _timed(seconds, "plan"):
-            plan = make_plan(market, feature_set, hours_of_run(context), config.overwrite)
-        progress.planned(len(plan.compute))
-        preview = _compute_and_store(context, market, feature_set, plan, progress, seconds)
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        seconds: dict[str, float] = defaultdict(float)
+        with told_to_the_operator():
+            with _timed(seconds, "plan"):
+                plan = make_plan(market, feature_set, hours_of_run(context), config.overwrite)
+            progress.planned(len(plan.compute))
+            preview = _compute_and_store(context, market, feature_set, plan, progress, seconds)
         report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
         _report(context, features_key(market, feature_set), plan, report, preview)
         progress.finished(report)
@@ -91,7 +94,7 @@ def _compute_and_store(
     feature_set: FeatureSet,
     plan: Plan,
     progress: ProgressListener,
-    seconds: Counter[str],
+    seconds: dict[str, float],
 ) -> pd.DataFrame:
     """Compute and store the planned hours chunk by chunk; returns a corner of the newest rows."""
     preview = pd.DataFrame()
@@ -129,7 +132,7 @@ def _report(
         dg.AssetMaterialization(key, metadata={"row": "kept" if hour in kept else "computed"}, partition=partition_key(hour))
         for hour in done
     ]
-    reasons = [*plan.skipped.items(), *((hour, "absent: OHLCV has no row of this hour") for hour in plan.absent)]
+    reasons = [*zip(plan.skipped.index, plan.skipped, strict=True), *((hour, ABSENT) for hour in plan.absent)]
     observations = [
         dg.AssetObservation(key, metadata={"skipped": reason}, partition=partition_key(hour)) for hour, reason in reasons
     ]
@@ -166,7 +169,7 @@ def _markdown_table(frame: pd.DataFrame) -> str:
 
 
 @contextmanager
-def _timed(seconds: Counter[str], part: str) -> Iterator[None]:
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[part] += time.perf_counter() - started

@@ -15,7 +15,7 @@ from feature_backfill.commands.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.soundness import kind_of
-from feature_backfill.errors import RunFailed
+from feature_backfill.errors import RunError
 from feature_backfill.hours import contiguous_runs, hour_range, partition_key
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -39,7 +39,7 @@ def backfill(
 ) -> BackfillReport:
     """Materialize ranges of hours, a run each: the bars of the feature set, then its features.
 
-    Raises RunFailed, with the failure's message, if a run fails.
+    Raises RunError, with the failure's message, if a run fails.
     """
     started = time.perf_counter()
     progress = ProgressBar()
@@ -50,7 +50,7 @@ def backfill(
         tags = {ASSET_PARTITION_RANGE_START_TAG: partition_key(first), ASSET_PARTITION_RANGE_END_TAG: partition_key(last)}
         result = job.execute_in_process(run_config=run_config, instance=instance, tags=tags, raise_on_error=False)
         if not result.success:
-            raise RunFailed(f"run {result.run_id}: {_failure(result)}")
+            raise RunError(f"run {result.run_id}: {_failure(result)}")
     parts: dict[str, float] = {}
     for report in progress.reports:
         for part, seconds in report.seconds.items():

@@ -72,7 +72,7 @@ def normalized_ohlcv(ohlcv: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"OHLCV lacks the column {', '.join(lacking)}; it has {', '.join(map(str, ohlcv.columns))}")
     stamps = to_utc(pd.DatetimeIndex(ohlcv["timestamp"]))
     if stamps.hasnans:
-        raise ValueError(f"OHLCV holds {int(stamps.isna().sum())} rows without a timestamp")
+        raise ValueError(f"OHLCV holds {int(np.isnat(stamps.to_numpy()).sum())} rows without a timestamp")
     columns = {column: pd.to_numeric(ohlcv[column], errors="coerce").to_numpy(np.float64) for column in COLUMNS}
     rows = pd.DataFrame({"timestamp": stamps, **columns})
     return rows if stamps.is_monotonic_increasing else rows.sort_values("timestamp", ignore_index=True, kind="stable")
@@ -150,6 +150,7 @@ class Bars:
 
     @property
     def labels(self) -> Integers:
+        """The label of every bar."""
         return self.first_label + self.length * np.arange(len(self.close))
 
     def position(self, labels: Integers) -> Integers:
@@ -202,9 +203,9 @@ def complete_bars(ohlcv: pd.DataFrame, timeframe: str) -> pd.DataFrame:
         return pd.DataFrame({"timestamp": timestamps(rows.hours), **dict.fromkeys(COLUMNS, np.empty(0))})
     start, count = grid_bounds(int(rows.hours[0]), int(rows.hours[-1]))
     bars = bars_of_grid(rows.on_grid(start, count), start, length)
-    whole = rows.sound(start, count).reshape(-1, length).all(axis=1)
+    whole: Booleans = np.all(rows.sound(start, count).reshape(-1, length), axis=1)
     astray = rows.bad_hours[rows.bad_off_hour] - start
     within_bar = astray // length == (astray + 1) // length
     whole[astray[within_bar] // length] = False
     frame = pd.DataFrame({"timestamp": timestamps(bars.labels), **{column: getattr(bars, column) for column in COLUMNS}})
-    return frame[whole].reset_index(drop=True)
+    return frame.loc[whole].reset_index(drop=True)

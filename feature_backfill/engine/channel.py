@@ -1,6 +1,5 @@
 """Channel: extremes of recent bars, the close's place between them, and how long ago they were."""
 
-import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes

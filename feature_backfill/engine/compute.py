@@ -17,7 +17,6 @@ from feature_backfill.engine.bars import (
     epoch_hours,
     grid_bounds,
     normalized_ohlcv,
-    timestamps,
 )
 from feature_backfill.engine.catalog import CATALOG, feature_names
 from feature_backfill.engine.feature import GROUPS
@@ -26,7 +25,7 @@ from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, HOURS_PER_BAR
 from feature_backfill.engine.windows import Lookbacks, OldestBars, Windows
 from feature_backfill.hours import to_utc
 
-CHUNK_HOURS = 4096
+CHUNK_HOURS = 8192
 """Hours of market time computed at once: keeps the working set near the processor's cache and memory bounded."""
 
 LONGEST_TAIL = 20

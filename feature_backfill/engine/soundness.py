@@ -23,6 +23,7 @@ class Lookback:
 
     @property
     def buffer(self) -> int:
+        """Hours before the base that complete the oldest bar."""
         return max(0, self.buffer_hours)
 
     @property

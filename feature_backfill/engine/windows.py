@@ -74,7 +74,7 @@ class Windows:
         """Whether the last `size` items are all equal."""
         position = np.arange(len(values))
         run_start = np.maximum.accumulate(np.where(np.r_[True, values[1:] != values[:-1]], position, 0))
-        return np.asarray(self.last(position - run_start) >= size - 1)
+        return np.asarray(self.last((position - run_start).astype(np.float64)) >= size - 1)
 
     def max(self, values: Floats, size: int) -> Floats:
         """Maximum of the last `size` items."""
@@ -86,6 +86,7 @@ class Windows:
 
     @cached_property
     def previous_close(self) -> Floats:
+        """C_{i-1}."""
         return np.r_[np.nan, self.close[:-1]]
 
     @cached_property
@@ -125,6 +126,7 @@ class Windows:
 
     @cached_property
     def last_close(self) -> Floats:
+        """C_T, one a lookback."""
         return self.last(self.close)
 
     @cached_property
@@ -139,6 +141,7 @@ class Windows:
 
     @cached_property
     def sma_20(self) -> Floats:
+        """Mean of 20 closes, exactly the close where all are equal."""
         return self.mean(self.close, 20)
 
     @cached_property
@@ -148,10 +151,12 @@ class Windows:
 
     @cached_property
     def high_20(self) -> Floats:
+        """Highest high of 20 bars."""
         return self.max(self.high, 20)
 
     @cached_property
     def low_20(self) -> Floats:
+        """Lowest low of 20 bars."""
         return self.min(self.low, 20)
 
 

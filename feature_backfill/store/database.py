@@ -1,4 +1,4 @@
-"""Opening a DuckDB file, and what holds for every table: quoted names, columns and their types.
+"""Opening a DuckDB file, and what holds for every table: quoted names, columns and types, transactions.
 
 DuckDB lets one process write a file, or several read it, never both at once. So connections are opened late and closed
 early, and whoever finds the file taken waits a while. Within one process a file is open in one mode: where the OHLCV
@@ -6,17 +6,28 @@ and the target database are the same file, the caller opens it once, for writing
 """
 
 import logging
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from feature_backfill.errors import UserError
 
 PATIENCE_S = 60.0
+"""How long connect() waits for a file that is taken, in seconds."""
+
+ROW_GROUP_SIZE = 2048
+"""Rows that DuckDB stores as a unit. Bulk writes in multiples of it are never rewritten by a later one."""
+
 _RETRY_EVERY_S = 0.2
+_TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
+
+_opening = threading.Lock()
+_open_for_writing: set[Path] = set()
 
 _log = logging.getLogger(__name__)
 
@@ -28,47 +39,39 @@ def quoted(identifier: str) -> str:
 
 @contextmanager
 def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to a DuckDB file, closed at the end of the block; its session's time zone is UTC.
+    """A connection to a DuckDB file, closed at the end of the block; its time zone is UTC.
 
-    A file that is missing is created for writing and an error for reading. While another process holds the file,
-    waits up to `patience` seconds.
+    A file that is missing is created for writing and an error for reading. While somebody else holds the file, waits
+    up to `patience` seconds. Until the block ends, this process must not open the file by other means, not even to
+    look at it: closing any handle of a file drops the process's POSIX locks on it, DuckDB's among them.
 
-    Raises UserError if the file is missing, is no DuckDB database, cannot be opened, or stays locked.
+    Raises UserError if the file is missing, is no DuckDB database, cannot be opened, or stays taken.
     """
     path = path.resolve()
     if read_only and not path.exists():
         raise UserError(f"no DuckDB file {path}; check the path in the configuration or the command line")
     if not path.parent.is_dir():
         raise UserError(f"no folder {path.parent} for the DuckDB file {path.name}; create it or correct the path")
-    with closing(_open_patiently(path, read_only, patience)) as connection:
+    connection = _open_patiently(path, read_only, patience)
+    try:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
+    finally:
+        connection.close()
+        if not read_only:
+            _open_for_writing.discard(path)
 
 
-def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
-    deadline = time.monotonic() + patience
-    told = False
-    while True:
-        try:
-            return duckdb.connect(path, read_only=read_only)
-        except duckdb.Error as error:
-            reason = " ".join(str(error).split())
-            if not _is_taken(error):
-                raise UserError(f"cannot open {path} as a DuckDB database: {reason}") from error
-            if time.monotonic() >= deadline:
-                raise UserError(
-                    f"{path} is in use and stayed so for {patience:g} s; end the process named here or wait for it, "
-                    f"then try again: {reason}"
-                ) from error
-            if not told:
-                _log.warning("%s is in use; waiting up to %g s: %s", path, patience, reason)
-                told = True
-        time.sleep(_RETRY_EVERY_S)
-
-
-def _is_taken(error: duckdb.Error) -> bool:
-    """Whether waiting can help: another process holds the file, or this one has it open in another mode."""
-    return "Could not set lock on file" in str(error) or isinstance(error, duckdb.ConnectionException)
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All statements of the block or, if it raises, none of them."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
 
 
 def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
@@ -78,9 +81,8 @@ def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[st
     """
     columns = _columns(connection, table)
     if not columns:
-        raise UserError(
-            f"no table {table} in {database_path(connection)}; there are: {', '.join(table_names(connection)) or 'none'}"
-        )
+        present = ", ".join(table_names(connection)) or "none"
+        raise UserError(f"no table {table} in {database_path(connection)}; the tables there: {present}")
     return columns
 
 
@@ -100,10 +102,95 @@ def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def database_path(connection: duckdb.DuckDBPyConnection) -> str:
     """The file behind a connection, for messages."""
-    row = connection.execute(
-        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
-    ).fetchone()
-    return str(row[0]) if row and row[0] else "the database in memory"
+    path = scalar(connection, "SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
+    return path or "the database in memory"
+
+
+def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> Any:
+    """The first value of the only row of a query, None if it has no row.
+
+    fetchone() would leave the result open, which bars the connection from some other work.
+    """
+    rows = connection.execute(sql, parameters).fetchall()
+    return rows[0][0] if rows else None
+
+
+def require_schema(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
+) -> None:
+    """Raise UserError that says what differs unless a table has just these columns, types and primary key.
+
+    columns: type by name, as describe_table spells them.
+    """
+    found = describe_table(connection, table)
+    differences = [f"column {name} is missing" for name in columns if name not in found]
+    differences += [f"column {name} is not expected" for name in found if name not in columns]
+    differences += [
+        f"column {name} is {found[name]} instead of {sql_type}"
+        for name, sql_type in columns.items()
+        if found.get(name, sql_type) != sql_type
+    ]
+    key = _primary_key(connection, table)
+    if key != list(primary_key):
+        differences.append(f"the primary key is ({', '.join(key)}) instead of ({', '.join(primary_key)})")
+    if differences:
+        raise UserError(
+            f"table {table} of {database_path(connection)} is of another make: {'; '.join(differences)}. "
+            "Rename it or choose another database"
+        )
+
+
+def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + patience
+    told = False
+    while True:
+        try:
+            return _open(path, read_only)
+        except duckdb.Error as error:
+            reason = " ".join(str(error).split())
+            if not any(sign in reason for sign in _TAKEN):
+                raise UserError(f"cannot open {path} as a DuckDB database: {reason}") from error
+            if time.monotonic() >= deadline:
+                raise UserError(
+                    f"{path} is in use and stayed so for {patience:g} s; end the process named here or wait for it, "
+                    f"then try again: {reason}"
+                ) from error
+            if not told:
+                _log.warning("%s is in use; waiting up to %g s: %s", path, patience, reason)
+                told = True
+        time.sleep(_RETRY_EVERY_S)
+
+
+def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Open once; several readers in a process share one handle, a writer has its own.
+
+    duckdb.connect() looks into a file before it finds out that this process has it attached, and thereby drops the
+    writer's lock: hence the set of files that are being written here.
+    """
+    with _opening:
+        if path in _open_for_writing:
+            raise duckdb.ConnectionException("Unique file handle conflict: this process is writing the file")
+        if read_only:
+            return duckdb.connect(path, read_only=True)
+        connection = _attach(path)
+        _open_for_writing.add(path)
+        return connection
+
+
+def _attach(path: Path) -> duckdb.DuckDBPyConnection:
+    """A private DuckDB instance with the file as its database, set up for JSON rows of many kilobytes.
+
+    Only ATTACH takes a row group size. With the default of 122,880 every checkpoint would write anew up to 300 MB of
+    such rows. Compressing them would take twice as long as everything else together, for a third of the size.
+    """
+    connection = duckdb.connect(config={"temp_directory": f"{path}.tmp", "force_compression": "uncompressed"})
+    try:
+        connection.execute(f"ATTACH ? AS target (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_SIZE})", [str(path)])
+        connection.execute("USE target")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
@@ -113,3 +200,14 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str
         [table],
     ).fetchall()
     return dict(rows)
+
+
+def _primary_key(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    names = scalar(
+        connection,
+        "SELECT constraint_column_names FROM duckdb_constraints() WHERE lower(table_name) = lower(?)"
+        " AND database_name = current_database() AND schema_name = current_schema()"
+        " AND constraint_type = 'PRIMARY KEY'",
+        [table],
+    )
+    return names or []

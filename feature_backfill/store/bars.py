@@ -1,0 +1,70 @@
+"""The bars tables of the target database, one a timeframe: the complete bars that the features are computed from."""
+
+import duckdb
+import pandas as pd
+
+from feature_backfill.store.database import has_table, quoted, require_schema, transaction
+
+_VALUES = ("open", "high", "low", "close", "volume")
+_COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(_VALUES, "DOUBLE")}
+_DTYPES = {"timestamp": "datetime64[us]", **dict.fromkeys(_VALUES, "float64")}
+
+# The rows to write appear to DuckDB under this name, which must not hide a table of the database.
+_INCOMING = "__incoming_bars__"
+
+
+def bars_table(timeframe: str) -> str:
+    """The table of a timeframe: bars_4h for 4H."""
+    return f"bars_{timeframe.lower()}"
+
+
+def write_bars(
+    connection: duckdb.DuckDBPyConnection, timeframe: str, start: pd.Timestamp, end: pd.Timestamp, bars: pd.DataFrame
+) -> int:
+    """Make the bars from start to end, both included, those of a frame, in one transaction; no other bar is touched.
+
+    bars: rows x (timestamp, open, high, low, close, volume), distinct UTC-naive stamps within start and end, no NaN. A
+    missing table is created. Nothing is written where the table holds just these bars.
+
+    Returns the number of rows written. Raises UserError if the table is of another make, ValueError if a bar lies
+    outside the range.
+    """
+    incoming = bars[list(_DTYPES)].astype(_DTYPES).sort_values("timestamp", ignore_index=True)
+    if not incoming["timestamp"].between(start, end).all():
+        raise ValueError(f"{timeframe} bars outside {start} .. {end}")
+    _ensure_table(connection, timeframe)
+    if read_bars(connection, timeframe, start, end).equals(incoming):
+        return 0
+    table = quoted(bars_table(timeframe))
+    connection.register(_INCOMING, incoming)
+    try:
+        with transaction(connection):
+            connection.execute(f"DELETE FROM {table} WHERE timestamp BETWEEN ? AND ?", [start, end])
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM {_INCOMING}")
+    finally:
+        connection.unregister(_INCOMING)
+    return len(incoming)
+
+
+def read_bars(
+    connection: duckdb.DuckDBPyConnection, timeframe: str, start: pd.Timestamp, end: pd.Timestamp
+) -> pd.DataFrame:
+    """The bars from start to end, both included, in time order; none if there is no table.
+
+    Returns rows x (timestamp, open, high, low, close, volume): UTC-naive datetime64[us] and float64.
+    """
+    table = bars_table(timeframe)
+    if not has_table(connection, table):
+        return pd.DataFrame(columns=list(_DTYPES)).astype(_DTYPES)
+    rows = connection.execute(
+        f"SELECT {', '.join(_DTYPES)} FROM {quoted(table)} WHERE timestamp BETWEEN ? AND ? ORDER BY timestamp",
+        [start, end],
+    ).df()
+    return rows.astype(_DTYPES)
+
+
+def _ensure_table(connection: duckdb.DuckDBPyConnection, timeframe: str) -> None:
+    table = bars_table(timeframe)
+    values = ", ".join(f"{column} DOUBLE NOT NULL" for column in _VALUES)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
+    require_schema(connection, table, _COLUMNS, ["timestamp"])

@@ -1,0 +1,209 @@
+"""The features table: one JSON object of float values for each feature key and hour.
+
+Rows are written and parsed in bulk by DuckDB. The functions that take a connection serve whoever has the file open
+already; read_features is for everybody else.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from feature_backfill.errors import UserError
+from feature_backfill.hours import to_utc
+from feature_backfill.store.database import (
+    ROW_GROUP_SIZE,
+    connect,
+    database_path,
+    describe_table,
+    has_table,
+    require_schema,
+    scalar,
+    transaction,
+)
+
+TABLE = "features"
+_COLUMNS = {"feature_key": "VARCHAR", "ts": "TIMESTAMP", "features": "JSON", "created_at": "TIMESTAMP"}
+_PRIMARY_KEY = ("feature_key", "ts")
+
+# The rows to write appear to DuckDB under this name, which must not hide a table of the database.
+_INCOMING = "__incoming_features__"
+_ROWS_PER_TRANSACTION = 4 * ROW_GROUP_SIZE
+# DuckDB makes the JSON of one batch in one thread.
+_ROWS_PER_BATCH = ROW_GROUP_SIZE // 2
+_ROWS_PER_READ = 4 * ROW_GROUP_SIZE
+
+Missing = Literal["null", "nan"]
+"""How a value that is NaN or infinite is spelled: `null` (strict JSON) or the tokens NaN, Infinity, -Infinity."""
+
+
+def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the features table if there is none. Raises UserError if the one there is has another schema."""
+    connection.execute(
+        f"""
+        CREATE TABLE IF NOT EXISTS {TABLE} (
+            feature_key TEXT NOT NULL,
+            ts TIMESTAMP NOT NULL,
+            features JSON NOT NULL,
+            created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+            PRIMARY KEY (feature_key, ts)
+        )
+        """
+    )
+    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
+
+
+def stored_hours(
+    connection: duckdb.DuckDBPyConnection,
+    feature_key: str,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+) -> pd.DatetimeIndex:
+    """The hours from start to end, both included, that have a row: UTC-naive, ascending. Empty without a table."""
+    if not has_table(connection, TABLE):
+        return pd.DatetimeIndex([], dtype="datetime64[us]", name="ts")
+    rows = connection.execute(
+        f"SELECT ts FROM {TABLE} WHERE feature_key = $feature_key"
+        " AND ts >= coalesce($start, TIMESTAMP '-infinity') AND ts <= coalesce($end, TIMESTAMP 'infinity') ORDER BY ts",
+        {"feature_key": feature_key, "start": start, "end": end},
+    ).df()
+    return pd.DatetimeIndex(rows["ts"]).as_unit("us")
+
+
+def last_stored_hour(connection: duckdb.DuckDBPyConnection, feature_key: str) -> pd.Timestamp | None:
+    """The newest hour that has a row, None if there is no row."""
+    if not has_table(connection, TABLE):
+        return None
+    hour = scalar(connection, f"SELECT max(ts) FROM {TABLE} WHERE feature_key = ?", [feature_key])
+    return None if hour is None else pd.Timestamp(hour)
+
+
+def write_features(
+    connection: duckdb.DuckDBPyConnection, feature_key: str, frame: pd.DataFrame, missing: Missing = "null"
+) -> int:
+    """Store one row for every hour of a frame, in place of the rows that these hours have; no other row is touched.
+
+    frame: distinct hours (UTC-naive) x features (float64). The JSON has the columns in their order, every value a float
+    in the fewest digits that give the same float again. The table must exist. Rows go in by transactions of
+    bounded size: an hour that is overwritten is never missing to a reader, and a crash loses no stored row.
+
+    Returns the number of rows written.
+    """
+    for start in range(0, len(frame), _ROWS_PER_TRANSACTION):
+        rows = _rows_of_structs(frame.iloc[start : start + _ROWS_PER_TRANSACTION], missing)
+        connection.register(_INCOMING, rows)
+        try:
+            with transaction(connection):
+                connection.execute(
+                    f"DELETE FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {_INCOMING})", [feature_key]
+                )
+                connection.execute(
+                    f"INSERT INTO {TABLE} (feature_key, ts, features, created_at)"
+                    f" SELECT ?, ts, to_json(features), current_timestamp AT TIME ZONE 'UTC' FROM {_INCOMING}",
+                    [feature_key],
+                )
+        finally:
+            connection.unregister(_INCOMING)
+    return len(frame)
+
+
+def delete_features(connection: duckdb.DuckDBPyConnection, feature_key: str) -> int:
+    """Delete all rows of a feature key; returns how many there were."""
+    if not has_table(connection, TABLE):
+        return 0
+    return int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
+
+
+def read_features(
+    database: Path,
+    feature_key: str,
+    start: pd.Timestamp | str | None = None,
+    end: pd.Timestamp | str | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The stored features of a key from start to end, both included (UTC, unless they carry an offset).
+
+    columns: the features to read, in this order; by default those of the newest row of the range, in its order. A row
+    that lacks one of them has NaN there. `null` reads as NaN, the bare tokens NaN and -Infinity as what they say.
+
+    Returns hours (UTC-naive, ascending, named "ts") x features (float64); without rows in the range, an empty frame.
+
+    Raises UserError if the file, the table or the key does not exist, or the newest row lacks one of the columns.
+    """
+    first, last = (None if bound is None else to_utc([bound])[0] for bound in (start, end))
+    with connect(Path(database), read_only=True) as connection:
+        _require_key(connection, feature_key)
+        hours = stored_hours(connection, feature_key, first, last)
+        names = _names_to_read(connection, feature_key, hours, columns)
+        return pd.DataFrame(_values(connection, feature_key, hours, names), index=hours, columns=names)
+
+
+def _rows_of_structs(frame: pd.DataFrame, missing: Missing) -> pa.Table:
+    """The hours and a struct of the values, in batches that several threads can take."""
+    values = frame.to_numpy(dtype="float64").T
+    columns = [pa.array(column, mask=~np.isfinite(column) if missing == "null" else None) for column in values]
+    structs = pa.StructArray.from_arrays(columns, names=list(frame.columns)) if columns else [{}] * len(frame)
+    table = pa.table({"ts": frame.index.to_numpy(dtype="datetime64[us]"), "features": structs})
+    return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_PER_BATCH), table.schema)
+
+
+def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
+    describe_table(connection, TABLE)
+    rows = connection.execute(f"SELECT DISTINCT feature_key FROM {TABLE} ORDER BY feature_key").fetchall()
+    keys = [key for (key,) in rows]
+    if feature_key not in keys:
+        raise UserError(
+            f"no features under the key {feature_key} in {database_path(connection)}; "
+            f"the keys there: {', '.join(keys) or 'none'}"
+        )
+
+
+def _names_to_read(
+    connection: duckdb.DuckDBPyConnection, feature_key: str, hours: pd.DatetimeIndex, columns: Sequence[str] | None
+) -> list[str]:
+    if hours.empty:
+        return list(columns or [])
+    newest = hours[-1]
+    names: list[str] = scalar(
+        connection, f"SELECT json_keys(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?", [feature_key, newest]
+    )
+    unknown = [column for column in columns or [] if column not in names]
+    if unknown:
+        raise UserError(
+            f"no such feature under the key {feature_key} at {newest}: {', '.join(unknown)}; it has {', '.join(names)}"
+        )
+    return names if columns is None else list(columns)
+
+
+def _values(
+    connection: duckdb.DuckDBPyConnection, feature_key: str, hours: pd.DatetimeIndex, names: list[str]
+) -> np.ndarray:
+    """The values, hours x names. DuckDB scans a row group in one thread, so the range is read in parts side by side."""
+    values = np.full((len(names), len(hours)), np.nan)
+    if not names:
+        return values.T
+    structure = json.dumps(dict.fromkeys(names, "DOUBLE"))
+
+    def read(start: int) -> None:
+        part = hours[start : start + _ROWS_PER_READ]
+        with connection.cursor() as cursor:
+            rows = cursor.sql(
+                f"SELECT ts, from_json(features, ?) AS features FROM {TABLE}"
+                " WHERE feature_key = ? AND ts BETWEEN ? AND ?",
+                params=[structure, feature_key, part[0], part[-1]],
+            ).to_arrow_table()
+        at = start + part.get_indexer(rows["ts"].to_numpy())
+        structs = rows["features"].combine_chunks()
+        for column, name in enumerate(names):
+            values[column, at] = structs.field(name).to_numpy(zero_copy_only=False)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(read, range(0, len(hours), _ROWS_PER_READ)))
+    return values.T

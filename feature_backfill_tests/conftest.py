@@ -1,0 +1,22 @@
+import shutil
+
+import dagster as dg
+import pytest
+
+from feature_backfill.commands.instance import shipped_config
+
+
+@pytest.fixture
+def dagster_home(tmp_path, monkeypatch):
+    """A DAGSTER_HOME with the shipped dagster.yaml."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def instance(dagster_home):
+    with dg.DagsterInstance.get() as instance:
+        yield instance
