@@ -31,11 +31,17 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of every command."""
-    root = _Parser(prog="feature-backfill", description="Features of hourly OHLCV: backfill, import, check, demonstrate.")
+    root = _Parser(
+        prog="feature-backfill", description="Features of hourly OHLCV: backfill, import, check, demonstrate."
+    )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="compute the features of a window, of what is new, or of a list of hours"))
-    _add_selftest(commands.add_parser("selftest", help="compute hours under a test key, compare with stored rows, clean up"))
-    _add_import(commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table"))
+    _add_selftest(
+        commands.add_parser("selftest", help="compute hours under a test key, compare with stored rows, clean up")
+    )
+    _add_import(
+        commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
+    )
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
 
@@ -43,7 +49,9 @@ def parser() -> argparse.ArgumentParser:
 def _add_databases(command: argparse.ArgumentParser) -> None:
     where = command.add_argument_group("where", "Without --duckdb the market comes from the YAML files of configs/.")
     where.add_argument("--market", help="market of configs/, if several have the feature key")
-    where.add_argument("--duckdb", type=Path, help="database of the OHLCV table; opened read-only unless it holds the features too")
+    where.add_argument(
+        "--duckdb", type=Path, help="database of the OHLCV table; opened read-only unless it holds the features too"
+    )
     where.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
     where.add_argument("--table", help=f"OHLCV table, {DEFAULT_TABLE} if not given")
 
@@ -60,13 +68,17 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--feature-key", required=True, help="key under which the rows are stored")
     _add_databases(command)
     _add_feature_set(command)
-    hours = command.add_argument_group("which hours", "Times are UTC unless they carry an offset; ranges include both ends.")
+    hours = command.add_argument_group(
+        "which hours", "Times are UTC unless they carry an offset; ranges include both ends."
+    )
     hours.add_argument("--mode", choices=("window", "last_from_features", "ts_list"), default="window")
     hours.add_argument("--start", help="first hour; without it 48 hours before the last")
     hours.add_argument("--end", help="last hour; without it the last closed hour")
     hours.add_argument("--ts", nargs="+", default=[], metavar="T", help="hours of --mode ts_list")
     hours.add_argument("--ts-file", type=Path, help="file with one hour a line, for --mode ts_list")
-    hours.add_argument("--at-most", type=int, metavar="N", help="compute no more than the N oldest hours that are not stored")
+    hours.add_argument(
+        "--at-most", type=int, metavar="N", help="compute no more than the N oldest hours that are not stored"
+    )
     command.add_argument("--overwrite", action="store_true", help="compute stored hours again")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
 
@@ -81,13 +93,17 @@ def _add_selftest(command: argparse.ArgumentParser) -> None:
 
 
 def _add_import(command: argparse.ArgumentParser) -> None:
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet: timestamp, open, high, low, close, volume")
+    command.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet: timestamp, open, high, low, close, volume"
+    )
     command.add_argument("--duckdb", type=Path, required=True, help="database of the table; made if missing")
     command.add_argument("--table", required=True, help="table to insert into or update by timestamp; made if missing")
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--folder", type=Path, default=Path(), help="where configs/, the databases and Dagster's records go")
+    command.add_argument(
+        "--folder", type=Path, default=Path(), help="where configs/, the databases and Dagster's records go"
+    )
     command.add_argument("--hours", type=int, default=4320, help="length of the synthetic market")
 
 

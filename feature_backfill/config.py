@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from feature_backfill.engine.catalog import feature_names
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
@@ -102,7 +111,9 @@ class Market(_Schema):
         slugs = [feature_set.slug for feature_set in self.feature_sets]
         shared = [feature_set.key for feature_set in self.feature_sets if slugs.count(feature_set.slug) > 1]
         if shared:
-            raise ValueError(f"feature_sets: the keys {', '.join(map(repr, shared))} give one asset name; rename all but one")
+            raise ValueError(
+                f"feature_sets: the keys {', '.join(map(repr, shared))} give one asset name; rename all but one"
+            )
         return self
 
     @property
@@ -121,7 +132,9 @@ class Market(_Schema):
         for feature_set in self.feature_sets:
             if feature_set.key == key:
                 return feature_set
-        raise UserError(f"market {self.name} has no feature set {key!r}; it has {', '.join(s.key for s in self.feature_sets)}")
+        raise UserError(
+            f"market {self.name} has no feature set {key!r}; it has {', '.join(s.key for s in self.feature_sets)}"
+        )
 
 
 def read_feature_list(path: Path, computed: Sequence[str]) -> list[str]:
@@ -139,7 +152,9 @@ def read_feature_list(path: Path, computed: Sequence[str]) -> list[str]:
         raise UserError(f"feature list {path} is not a JSON array of at least one feature name")
     unknown = [_with_closest(name, computed) for name in dict.fromkeys(names) if name not in set(computed)]
     if unknown:
-        raise UserError(f"feature list {path}: {len(unknown)} unknown: {'; '.join(unknown[:5])}{' ...' if unknown[5:] else ''}")
+        raise UserError(
+            f"feature list {path}: {len(unknown)} unknown: {'; '.join(unknown[:5])}{' ...' if unknown[5:] else ''}"
+        )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise UserError(f"feature list {path} names more than once: {', '.join(repeated)}")

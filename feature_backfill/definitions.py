@@ -29,7 +29,10 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
         assets += [features_asset(market, feature_set) for feature_set in market.feature_sets]
         jobs += [backfill_job(market, feature_set) for feature_set in market.feature_sets]
     return dg.Definitions(
-        assets=assets, jobs=jobs, resources={"progress": progress or ProgressListener()}, executor=dg.in_process_executor
+        assets=assets,
+        jobs=jobs,
+        resources={"progress": progress or ProgressListener()},
+        executor=dg.in_process_executor,
     )
 
 
@@ -38,5 +41,7 @@ def defs() -> dg.Definitions:
     """The markets of the configs folder. Raises UserError if there are none."""
     markets = load_markets()
     if not markets:
-        raise UserError(f"no market YAML in {configs_folder()}; write one, or name another folder with {CONFIGS_VARIABLE}")
+        raise UserError(
+            f"no market YAML in {configs_folder()}; write one, or name another folder with {CONFIGS_VARIABLE}"
+        )
     return build_definitions(markets)

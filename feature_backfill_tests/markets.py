@@ -38,7 +38,9 @@ def stored(market: Market, key: str = "short") -> pd.DataFrame:
     if not market.target_database.exists():
         return pd.DataFrame(columns=["ts", "features", "created_at"])
     with duckdb.connect(market.target_database, read_only=True) as connection:
-        return connection.execute("SELECT ts, features, created_at FROM features WHERE feature_key = ? ORDER BY ts", [key]).df()
+        return connection.execute(
+            "SELECT ts, features, created_at FROM features WHERE feature_key = ? ORDER BY ts", [key]
+        ).df()
 
 
 def execute(market: Market, statement: str, *values: object) -> None:

@@ -46,7 +46,9 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
         hours = hours_of_run(context)
         with told_to_the_operator():
             count, written = _refresh_bars(market, timeframe, hours[0] - (market.lookback_hours - 1) * HOUR, hours[-1])
-        context.log.info(f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written")
+        context.log.info(
+            f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written"
+        )
         yield dg.MaterializeResult(metadata={"bars": count, "rows_written": written})
 
     return bars
@@ -88,4 +90,3 @@ def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframe: str) -> pd.Data
                 f"{bars_key(market, timeframe).to_user_string()} for these hours, or together with the features"
             )
     return stored[stored["timestamp"].isin(built["timestamp"])]
-

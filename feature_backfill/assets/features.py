@@ -115,8 +115,12 @@ def _computed(market: Market, feature_set: FeatureSet, ohlcv: pd.DataFrame, hour
     """The stored names of hours that can be computed, from the rows and the stored bars of their lookback."""
     first = hours[0] - (feature_set.lookback_hours - 1) * HOUR
     rows = ohlcv[ohlcv["timestamp"].between(first, hours[-1])]
-    bars = {timeframe: checked_bars(market, rows, timeframe) for timeframe in feature_set.timeframes if timeframe != "1H"}
-    result = compute_features(rows, hours, feature_set.base_hours, feature_set.buffer_hours, feature_set.timeframes, bars)
+    bars = {
+        timeframe: checked_bars(market, rows, timeframe) for timeframe in feature_set.timeframes if timeframe != "1H"
+    }
+    result = compute_features(
+        rows, hours, feature_set.base_hours, feature_set.buffer_hours, feature_set.timeframes, bars
+    )
     if len(result.skipped):
         raise RuntimeError(f"{len(result.skipped)} planned hours were not computed: {result.skipped.iloc[0]}")
     return result.features[feature_set.names]
@@ -129,12 +133,15 @@ def _report(
     done = plan.compute.union(plan.kept)
     kept = set(plan.kept)
     materializations = [
-        dg.AssetMaterialization(key, metadata={"row": "kept" if hour in kept else "computed"}, partition=partition_key(hour))
+        dg.AssetMaterialization(
+            key, metadata={"row": "kept" if hour in kept else "computed"}, partition=partition_key(hour)
+        )
         for hour in done
     ]
     reasons = [*zip(plan.skipped.index, plan.skipped, strict=True), *((hour, ABSENT) for hour in plan.absent)]
     observations = [
-        dg.AssetObservation(key, metadata={"skipped": reason}, partition=partition_key(hour)) for hour, reason in reasons
+        dg.AssetObservation(key, metadata={"skipped": reason}, partition=partition_key(hour))
+        for hour, reason in reasons
     ]
     summary = run_metadata(report, preview)
     if materializations:
@@ -144,7 +151,9 @@ def _report(
             key, metadata={**observations[-1].metadata, **summary}, partition=observations[-1].partition
         )
     report_hours(context, materializations, observations)
-    context.log.info(f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}")
+    context.log.info(
+        f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}"
+    )
 
 
 def run_metadata(report: RunReport, preview: pd.DataFrame) -> dict[str, dg.MetadataValue]:
@@ -164,7 +173,10 @@ def run_metadata(report: RunReport, preview: pd.DataFrame) -> dict[str, dg.Metad
 
 def _markdown_table(frame: pd.DataFrame) -> str:
     lines = [["ts", *frame.columns], ["---"] * (len(frame.columns) + 1)]
-    lines += [[f"{ts:%Y-%m-%d %H:%M}", *(f"{value:.6g}" for value in row)] for ts, row in zip(frame.index, frame.to_numpy(), strict=True)]
+    lines += [
+        [f"{ts:%Y-%m-%d %H:%M}", *(f"{value:.6g}" for value in row)]
+        for ts, row in zip(frame.index, frame.to_numpy(), strict=True)
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -47,7 +47,10 @@ def backfill(
     step = features_key(market, feature_set).to_python_identifier()
     run_config = {**QUIET, "ops": {step: {"config": {"overwrite": overwrite}}}}
     for first, last in ranges:
-        tags = {ASSET_PARTITION_RANGE_START_TAG: partition_key(first), ASSET_PARTITION_RANGE_END_TAG: partition_key(last)}
+        tags = {
+            ASSET_PARTITION_RANGE_START_TAG: partition_key(first),
+            ASSET_PARTITION_RANGE_END_TAG: partition_key(last),
+        }
         result = job.execute_in_process(run_config=run_config, instance=instance, tags=tags, raise_on_error=False)
         if not result.success:
             raise RunError(f"run {result.run_id}: {_failure(result)}")
@@ -81,7 +84,11 @@ def ranges_to_run(plan: Plan, hours: pd.DatetimeIndex, listed: bool) -> list[tup
     between = hours if listed else hour_range(hours[0], hours[-1])
     ranges = contiguous_runs(between.difference(plan.kept))
     only_reasons = plan.compute.empty and plan.kept.empty
-    return [(first, last) for first, last in ranges if only_reasons or ((plan.compute >= first) & (plan.compute <= last)).any()]
+    return [
+        (first, last)
+        for first, last in ranges
+        if only_reasons or ((plan.compute >= first) & (plan.compute <= last)).any()
+    ]
 
 
 def skip_lines(skipped: pd.Series) -> list[str]:

@@ -27,7 +27,9 @@ def execute(options: argparse.Namespace) -> int:
     folder = options.folder.resolve()
     market = _configured(folder)
     if options.hours < 2 * market.lookback_hours:
-        raise UserError(f"--hours {options.hours} is too short; a row needs {market.lookback_hours} hours of history, take twice as many")
+        raise UserError(
+            f"--hours {options.hours} is too short; a row needs {market.lookback_hours} hours of history, take twice as many"
+        )
     _import_synthetic(market, options.hours)
     with local_instance(folder / LOCAL_HOME) as instance:
         every = hour_range(market.first_hour, market.first_hour + pd.Timedelta(hours=options.hours - 1))
@@ -36,13 +38,17 @@ def execute(options: argparse.Namespace) -> int:
             plan = make_plan(market, feature_set, every)
             done = backfill(instance, market, feature_set, ranges_to_run(plan, every, listed=False))
             rate = f", {done.computed / done.seconds:.0f} hours/s with everything recorded" if done.computed else ""
-            print(f"{feature_set.key}: computed {done.computed} hours in {done.seconds:.1f} s{rate}; {len(plan.kept)} were stored already")
+            print(
+                f"{feature_set.key}: computed {done.computed} hours in {done.seconds:.1f} s{rate}; {len(plan.kept)} were stored already"
+            )
             print("\n".join(skip_lines(plan.skipped)))
     print(f"\nOHLCV:    {market.source.database}, table {market.source.table}")
     print(f"features: {market.target_database}, tables features, bars_4h, bars_12h, bars_1d")
     dagster = Path(sys.executable).with_name("dagster")
     print(f"\nOpen Dagster's UI on them, then http://localhost:3000:\n  cd {shlex.quote(str(folder))}")
-    print(f"  DAGSTER_HOME={shlex.quote(str(folder / LOCAL_HOME))} {shlex.quote(str(dagster))} dev -m feature_backfill.definitions")
+    print(
+        f"  DAGSTER_HOME={shlex.quote(str(folder / LOCAL_HOME))} {shlex.quote(str(dagster))} dev -m feature_backfill.definitions"
+    )
     return 0
 
 
@@ -65,4 +71,6 @@ def _import_synthetic(market: Market, hours: int) -> None:
     file = market.source.database.with_name("ohlcv.csv")
     drop_hours(ohlcv, gap, GAP_HOURS).to_csv(file, index=False)
     report = import_files([file], market.source.database, market.source.table)
-    print(f"synthetic market: {report.new} hours new, {report.same} known, {GAP_HOURS} hours from {gap} on left out as a gap")
+    print(
+        f"synthetic market: {report.new} hours new, {report.same} known, {GAP_HOURS} hours from {gap} on left out as a gap"
+    )

@@ -11,7 +11,9 @@ from feature_backfill.sources.files import import_files
 def execute(options: argparse.Namespace) -> int:
     """Import, say what became of the rows, and report the hours to Dagster."""
     report = import_files(options.files, options.duckdb, options.table)
-    print(f"{options.table} of {options.duckdb}: {report.new} rows new, {report.changed} changed, {report.same} the same")
+    print(
+        f"{options.table} of {options.duckdb}: {report.new} rows new, {report.changed} changed, {report.same} the same"
+    )
     for reason, count in report.refused.items():
         print(f"refused {count}, {reason} (first: {report.examples[reason]})")
     if len(report.hours):

@@ -20,7 +20,11 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
     feature key, whose rows would then differ among themselves.
     """
     table = options.table or DEFAULT_TABLE
-    configured = _market_with_key(options.market, feature_key) if options.duckdb is None else _market_reading(options.duckdb, table)
+    configured = (
+        _market_with_key(options.market, feature_key)
+        if options.duckdb is None
+        else _market_reading(options.duckdb, table)
+    )
     fields = _fields_from_table(options.duckdb, table) if configured is None else configured.model_dump()
     if options.feat_duckdb is not None:
         fields["target_database"] = options.feat_duckdb.resolve()
@@ -49,7 +53,9 @@ def _market_with_key(name: str | None, feature_key: str) -> Market:
         found = [market for market in markets if market.name == name]
         problem = f"no market {name} in configs/"
     else:
-        found = [market for market in markets if feature_key in {feature_set.key for feature_set in market.feature_sets}]
+        found = [
+            market for market in markets if feature_key in {feature_set.key for feature_set in market.feature_sets}
+        ]
         problem = f"{len(found) or 'no'} markets of configs/ have the feature key {feature_key!r}: name one with --market, or give --duckdb"
     if len(found) != 1:
         raise UserError(f"{problem}; there are {', '.join(market.name for market in markets) or 'none'}")
@@ -68,10 +74,14 @@ def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
     with connect(database, read_only=True) as connection:
         extent = ohlcv_extent(connection, table)
     if extent is None:
-        raise UserError(f"table {table} of {database} holds no hourly row; import some with feature-backfill import-ohlcv")
+        raise UserError(
+            f"table {table} of {database} holds no hourly row; import some with feature-backfill import-ohlcv"
+        )
     name = asset_slug(table)
     if name in {market.name for market in load_markets()}:
-        raise UserError(f"configs/ has a market {name} with another source; describe {table} of {database} there under another name")
+        raise UserError(
+            f"configs/ has a market {name} with another source; describe {table} of {database} there under another name"
+        )
     return {
         "name": name,
         "first_hour": extent[0],
@@ -85,7 +95,9 @@ def _refuse_contradictions(configured: Market, meant: Market) -> None:
     differing = ["--feat-duckdb"] if configured.target_database != meant.target_database else []
     for feature_set in configured.feature_sets:
         fields = meant.feature_set(feature_set.key).model_dump()
-        differing += [f"--{name.replace('_', '-')}" for name, value in feature_set.model_dump().items() if value != fields[name]]
+        differing += [
+            f"--{name.replace('_', '-')}" for name, value in feature_set.model_dump().items() if value != fields[name]
+        ]
     if differing:
         raise UserError(
             f"{', '.join(differing)} differs from what configs/ says of market {configured.name}; "

@@ -40,7 +40,9 @@ def execute(options: argparse.Namespace) -> int:
         report_ohlcv(instance, market, hours)
         done = backfill(instance, market, feature_set, ranges, options.overwrite)
     rate = f", {done.computed / done.seconds:.0f} hours/s" if done.computed else ""
-    print(f"computed {done.computed} hours of {feature_set.key}, kept {len(plan.kept)}, skipped {len(plan.skipped)} in {done.seconds:.1f} s{rate}")
+    print(
+        f"computed {done.computed} hours of {feature_set.key}, kept {len(plan.kept)}, skipped {len(plan.skipped)} in {done.seconds:.1f} s{rate}"
+    )
     print(f"stored in {market.target_database}, table features")
     return 0
 
@@ -48,12 +50,17 @@ def execute(options: argparse.Namespace) -> int:
 def _up_to(plan: Plan, last: pd.Timestamp) -> Plan:
     """The plan without what comes after an hour."""
     return replace(
-        plan, kept=plan.kept[plan.kept <= last], skipped=plan.skipped[plan.skipped.index <= last], compute=plan.compute[plan.compute <= last]
+        plan,
+        kept=plan.kept[plan.kept <= last],
+        skipped=plan.skipped[plan.skipped.index <= last],
+        compute=plan.compute[plan.compute <= last],
     )
 
 
 def _print_plan(plan: Plan, feature_set: FeatureSet, wanted: str) -> None:
-    print(f"plan for {feature_set.key}, {wanted}: compute {len(plan.compute)} hours, keep {len(plan.kept)}, skip {len(plan.skipped)}")
+    print(
+        f"plan for {feature_set.key}, {wanted}: compute {len(plan.compute)} hours, keep {len(plan.kept)}, skip {len(plan.skipped)}"
+    )
     for hour in plan.compute[:SHOWN]:
         print(f"  {hour}")
     if len(plan.compute) > SHOWN:

@@ -46,7 +46,11 @@ def select_hours(options: argparse.Namespace, market: Market, feature_set: Featu
         newest = _newest_stored(market, feature_set)
         first = newest + HOUR if newest is not None else last - DEFAULT_REACH
         if first > last:
-            return Selection(pd.DatetimeIndex([]), "", f"all stored: the newest row of {feature_set.key} is {newest}, the last hour asked for {last}")
+            return Selection(
+                pd.DatetimeIndex([]),
+                "",
+                f"all stored: the newest row of {feature_set.key} is {newest}, the last hour asked for {last}",
+            )
     else:
         first = start if start is not None else last - DEFAULT_REACH
         if first > last:

@@ -106,7 +106,9 @@ class HourlyRows:
             hours=epoch_hours(stamps[distinct]),
             values=values[:, distinct],
             bad_hours=epoch_hours(stamps[bad]),
-            bad_reasons=[f"{stamp:%Y-%m-%d %H:%M} {fault}" for stamp, fault in zip(stamps[bad], faults[bad], strict=True)],
+            bad_reasons=[
+                f"{stamp:%Y-%m-%d %H:%M} {fault}" for stamp, fault in zip(stamps[bad], faults[bad], strict=True)
+            ],
             bad_off_hour=off_hour[bad],
         )
 
@@ -207,5 +209,7 @@ def complete_bars(ohlcv: pd.DataFrame, timeframe: str) -> pd.DataFrame:
     astray = rows.bad_hours[rows.bad_off_hour] - start
     within_bar = astray // length == (astray + 1) // length
     whole[astray[within_bar] // length] = False
-    frame = pd.DataFrame({"timestamp": timestamps(bars.labels), **{column: getattr(bars, column) for column in COLUMNS}})
+    frame = pd.DataFrame(
+        {"timestamp": timestamps(bars.labels), **{column: getattr(bars, column) for column in COLUMNS}}
+    )
     return frame.loc[whole].reset_index(drop=True)

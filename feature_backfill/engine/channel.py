@@ -1,6 +1,5 @@
 """Channel: extremes of recent bars, the close's place between them, and how long ago they were."""
 
-
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
 from feature_backfill.engine.windows import Windows, ratio
@@ -18,9 +17,24 @@ def close_range(w: Windows) -> tuple[Floats, ...]:
 
 
 @computes(
-    Feature(94, "close_donchian_pos_20", 20, "place of the close in the high-low range of 20 bars, 0..1; 0.5 without a range"),
-    Feature(95, "close_donchian_upper_dist_20", 20, "distance of the close from the range's top, as a share; 0 without a range"),
-    Feature(96, "close_donchian_lower_dist_20", 20, "distance of the close from the range's bottom, as a share; 0 without a range"),
+    Feature(
+        94,
+        "close_donchian_pos_20",
+        20,
+        "place of the close in the high-low range of 20 bars, 0..1; 0.5 without a range",
+    ),
+    Feature(
+        95,
+        "close_donchian_upper_dist_20",
+        20,
+        "distance of the close from the range's top, as a share; 0 without a range",
+    ),
+    Feature(
+        96,
+        "close_donchian_lower_dist_20",
+        20,
+        "distance of the close from the range's bottom, as a share; 0 without a range",
+    ),
 )
 def donchian(w: Windows) -> tuple[Floats, ...]:
     """(c - ll)/(hh - ll), (hh - c)/(hh - ll), (c - ll)/(hh - ll)."""
@@ -29,8 +43,18 @@ def donchian(w: Windows) -> tuple[Floats, ...]:
 
 
 @computes(
-    Feature(97, "close_aroon_up_14", 14, "how recent the high of 14 bars is, 100 the newest bar; the oldest of equals counts"),
-    Feature(98, "close_aroon_down_14", 14, "how recent the low of 14 bars is, 100 the newest bar; the oldest of equals counts"),
+    Feature(
+        97,
+        "close_aroon_up_14",
+        14,
+        "how recent the high of 14 bars is, 100 the newest bar; the oldest of equals counts",
+    ),
+    Feature(
+        98,
+        "close_aroon_down_14",
+        14,
+        "how recent the low of 14 bars is, 100 the newest bar; the oldest of equals counts",
+    ),
     Feature(99, "close_aroon_osc_14", 14, "aroon up - aroon down"),
 )
 def aroon(w: Windows) -> tuple[Floats, ...]:

@@ -21,7 +21,12 @@ from feature_backfill.engine.bars import (
 from feature_backfill.engine.catalog import CATALOG, feature_names
 from feature_backfill.engine.feature import GROUPS
 from feature_backfill.engine.soundness import Lookback, skip_reasons
-from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, HOURS_PER_BAR, canonical_timeframe, canonical_timeframes
+from feature_backfill.engine.timeframes import (
+    DEFAULT_TIMEFRAMES,
+    HOURS_PER_BAR,
+    canonical_timeframe,
+    canonical_timeframes,
+)
 from feature_backfill.engine.windows import Lookbacks, OldestBars, Windows
 from feature_backfill.hours import to_utc
 
@@ -64,7 +69,9 @@ def compute_features(
     hours = to_utc(targets).unique().sort_values()
     lookback = Lookback(base_hours, buffer_hours)
     given = {canonical_timeframe(timeframe): normalized_ohlcv(frame) for timeframe, frame in (bars or {}).items()}
-    skipped = pd.concat([skip_reasons(hours, rows, lookback, timeframes), _lacking_bars(hours, lookback, given, timeframes)])
+    skipped = pd.concat(
+        [skip_reasons(hours, rows, lookback, timeframes), _lacking_bars(hours, lookback, given, timeframes)]
+    )
     skipped = skipped[~skipped.index.duplicated()].sort_index()
     computed = hours[~hours.isin(skipped.index)]
     matrix = np.empty((len(names), len(computed)))
@@ -138,7 +145,8 @@ def _lookbacks(bars: Bars, targets: Integers, lookback: Lookback, grid: Floats, 
     missing = lookback.missing_from_oldest_bar(targets, bars.length)
     partial = bars_since(grid, first_hour, bars.length, bars.labels[oldest], bars.length - missing)
     values = (
-        np.where(missing > 0, piece, getattr(bars, column)[oldest]) for piece, column in zip(partial, COLUMNS, strict=True)
+        np.where(missing > 0, piece, getattr(bars, column)[oldest])
+        for piece, column in zip(partial, COLUMNS, strict=True)
     )
     oldest_bars = OldestBars(*values)
     if kept <= LONGEST_TAIL and lookback.has_partial_bars(bars.length):

@@ -64,7 +64,12 @@ def ljung(w: Windows) -> Floats:
 
 
 @computes(
-    Feature(106, "close_perm_entropy_3_50", 50, "entropy of ordinal patterns of 3 closes, over those seen; -infinity when only one is")
+    Feature(
+        106,
+        "close_perm_entropy_3_50",
+        50,
+        "entropy of ordinal patterns of 3 closes, over those seen; -infinity when only one is",
+    )
 )
 def permutation_entropy(w: Windows) -> Floats:
     """-sum p ln(p + 1e-12) / ln m over the m ordinal patterns among 48 triples (C. Bandt, B. Pompe 2002)."""
@@ -78,7 +83,14 @@ def permutation_entropy(w: Windows) -> Floats:
     return np.asarray(terms[counts].sum(axis=-1) / np.log(patterns))
 
 
-@computes(Feature(107, "close_ou_halflife_100", 101, "half-life in bars of an Ornstein-Uhlenbeck fit of 101 closes; NaN unless they revert"))
+@computes(
+    Feature(
+        107,
+        "close_ou_halflife_100",
+        101,
+        "half-life in bars of an Ornstein-Uhlenbeck fit of 101 closes; NaN unless they revert",
+    )
+)
 def ou_halflife(w: Windows) -> Floats:
     """-ln 2 / beta, beta the slope of p_{i+1} - p_i on p_i."""
     closes = w.tail(w.close, 101)

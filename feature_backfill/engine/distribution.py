@@ -69,7 +69,11 @@ def value_at_risk(w: Windows) -> tuple[Floats, Floats]:
     return risk, np.where(beyond, returns, 0.0).sum(axis=-1) / beyond.sum(axis=-1)
 
 
-@computes(Feature(100, "close_ret_zscore_20", 21, "last log return's distance from the mean of 20, in sample standard deviations"))
+@computes(
+    Feature(
+        100, "close_ret_zscore_20", 21, "last log return's distance from the mean of 20, in sample standard deviations"
+    )
+)
 def return_zscore(w: Windows) -> Floats:
     """(last - mean)/sd of LR."""
     returns = w.tail(w.log_return, 20)

@@ -7,7 +7,14 @@ from feature_backfill.engine.feature import Feature, computes
 from feature_backfill.engine.windows import Windows, ratio, wilder_weights
 
 
-@computes(Feature(29, "close_rsi_14", 15, "relative strength index; Wilder means seeded with 0 at the oldest bar; 100 without losses"))
+@computes(
+    Feature(
+        29,
+        "close_rsi_14",
+        15,
+        "relative strength index; Wilder means seeded with 0 at the oldest bar; 100 without losses",
+    )
+)
 def relative_strength_index(w: Windows) -> Floats:
     """100 - 100/(1 + G/D), G and D Wilder's means of gains and losses (J. W. Wilder 1978), 100 where D = 0."""
     weights = wilder_weights(w.bars - 1)
@@ -17,7 +24,9 @@ def relative_strength_index(w: Windows) -> Floats:
 
 
 @computes(
-    Feature(30, "close_stoch_k_14", 14, "place of the close in the high-low range of 14 bars, 0..100; 50 without a range"),
+    Feature(
+        30, "close_stoch_k_14", 14, "place of the close in the high-low range of 14 bars, 0..100; 50 without a range"
+    ),
     Feature(34, "close_williams_r_14", 14, "the same counted from the top, -100..0; -50 without a range"),
 )
 def stochastic(w: Windows) -> tuple[Floats, Floats]:

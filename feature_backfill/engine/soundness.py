@@ -49,7 +49,9 @@ def kind_of(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def skip_reasons(targets: pd.DatetimeIndex, rows: HourlyRows, lookback: Lookback, timeframes: tuple[str, ...]) -> pd.Series:
+def skip_reasons(
+    targets: pd.DatetimeIndex, rows: HourlyRows, lookback: Lookback, timeframes: tuple[str, ...]
+) -> pd.Series:
     """The reasons of the targets that cannot be computed, indexed by target ("ts"), ascending like the targets."""
     reasons = np.full(len(targets), None, dtype=object)
     if lookback.hours < 1:
@@ -59,12 +61,16 @@ def skip_reasons(targets: pd.DatetimeIndex, rows: HourlyRows, lookback: Lookback
         _note_short_lookbacks(reasons, hours, lookback, timeframes)
         _note_bad_rows(reasons, hours, rows, lookback)
         _note_missing_hours(reasons, hours, rows, lookback)
-        reasons[np.asarray(targets != targets.floor("h"))] = "off the hour: the target is not the opening time of an hourly bar"
+        reasons[np.asarray(targets != targets.floor("h"))] = (
+            "off the hour: the target is not the opening time of an hourly bar"
+        )
     skipped = pd.Series(reasons, index=targets.rename("ts"), name="reason", dtype=object)
     return skipped[skipped.notna()]
 
 
-def _note_short_lookbacks(reasons: np.ndarray, hours: Integers, lookback: Lookback, timeframes: tuple[str, ...]) -> None:
+def _note_short_lookbacks(
+    reasons: np.ndarray, hours: Integers, lookback: Lookback, timeframes: tuple[str, ...]
+) -> None:
     for timeframe in timeframes:
         length = HOURS_PER_BAR[timeframe]
         short = lookback.missing_from_oldest_bar(hours, length) >= length

@@ -28,7 +28,9 @@ def average_true_range(w: Windows) -> tuple[Floats, Floats]:
     Feature(40, "close_bb_middle_20", 20, "middle Bollinger band: mean of 20 closes"),
     Feature(41, "close_bb_lower_20_2", 20, "lower Bollinger band: mean - 2 sample standard deviations of 20 closes"),
     Feature(42, "close_bb_width_20_2", 20, "upper - lower Bollinger band"),
-    Feature(43, "close_bb_percent_20_2", 20, "place of the close between the bands, 0 lower .. 1 upper; 0.5 without a width"),
+    Feature(
+        43, "close_bb_percent_20_2", 20, "place of the close between the bands, 0 lower .. 1 upper; 0.5 without a width"
+    ),
     Feature(44, "close_bb_width_pct_20_2", 20, "width of the bands / middle band, as a fraction"),
 )
 def bollinger_bands(w: Windows) -> tuple[Floats, ...]:
@@ -57,7 +59,9 @@ def parkinson(w: Windows) -> Floats:
     return np.asarray(np.sqrt(w.tail(np.log(w.high / w.low) ** 2, 20).mean(axis=-1) / (4 * np.log(2))))
 
 
-@computes(Feature(47, "close_gk_20", 20, "Garman and Klass's volatility from open, high, low and close, not annualised"))
+@computes(
+    Feature(47, "close_gk_20", 20, "Garman and Klass's volatility from open, high, low and close, not annualised")
+)
 def garman_klass(w: Windows) -> Floats:
     """sqrt(mean of ln(H/L)^2 / 2 - (2 ln 2 - 1) ln(C/O)^2) (M. Garman, M. Klass 1980)."""
     terms = 0.5 * np.log(w.high / w.low) ** 2 - (2 * np.log(2) - 1) * np.log(w.close / w.open) ** 2

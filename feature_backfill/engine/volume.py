@@ -104,14 +104,20 @@ def chaikin_oscillator(w: Windows) -> Floats:
     return w.weighted_sum(_money_flow_volume(w.high, w.low, w.close, w.volume), older_bars)
 
 
-@computes(Feature(103, "close_amihud_20", 21, "Amihud's illiquidity: mean of |log return| / dollar volume over bars that traded"))
+@computes(
+    Feature(
+        103, "close_amihud_20", 21, "Amihud's illiquidity: mean of |log return| / dollar volume over bars that traded"
+    )
+)
 def amihud(w: Windows) -> Floats:
     """mean of |ln(C_i/C_{i-1})| / DV_i over those of 20 bars with DV_i != 0 (Y. Amihud 2002)."""
     traded = (w.dollar_volume != 0).astype(np.float64)
     return ratio(w.sum(ratio(np.abs(w.log_return), w.dollar_volume, if_zero=0), 20), w.sum(traded, 20))
 
 
-@computes(Feature(104, "turnover_z_20", 20, "dollar volume's distance from its 20-bar mean in sample standard deviations"))
+@computes(
+    Feature(104, "turnover_z_20", 20, "dollar volume's distance from its 20-bar mean in sample standard deviations")
+)
 def turnover_zscore(w: Windows) -> Floats:
     """(DV_T - mean)/sd."""
     turnover = w.tail(w.dollar_volume, 20)

@@ -35,7 +35,10 @@ def run(instance, market, first, last, overwrite=False, only=None):
         instance=instance,
         raise_on_error=False,
         asset_selection=only,
-        tags={ASSET_PARTITION_RANGE_START_TAG: partition_key(first), ASSET_PARTITION_RANGE_END_TAG: partition_key(last)},
+        tags={
+            ASSET_PARTITION_RANGE_START_TAG: partition_key(first),
+            ASSET_PARTITION_RANGE_END_TAG: partition_key(last),
+        },
         run_config={"ops": {key.to_python_identifier(): {"config": {"overwrite": overwrite}}}},
     )
 
@@ -137,7 +140,9 @@ def test_features_refuse_to_work_without_their_bars(instance, market):
 def test_features_refuse_bars_that_disagree_with_ohlcv(instance, market):
     run(instance, market, START, START + HOUR)
     execute(market, f"UPDATE {TABLE} SET volume = volume + 1 WHERE timestamp = ?", START - 5 * HOUR)
-    result = run(instance, market, START + 2 * HOUR, START + 3 * HOUR, only=[features_key(market, market.feature_sets[0])])
+    result = run(
+        instance, market, START + 2 * HOUR, START + 3 * HOUR, only=[features_key(market, market.feature_sets[0])]
+    )
     assert "bars_4h has bars that disagree with OHLCV" in failure(result)
     assert len(stored(market)) == 2
     assert run(instance, market, START + 2 * HOUR, START + 3 * HOUR).success

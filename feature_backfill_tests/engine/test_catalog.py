@@ -4,7 +4,9 @@ from feature_backfill_tests import oracle
 
 def test_the_catalogue_is_complete_and_in_order():
     assert [feature.position for feature in CATALOG] == list(range(1, 111))
-    assert {feature.name: feature.bars for feature in CATALOG} == {name: bars for name, (bars, _) in oracle.FEATURES.items()}
+    assert {feature.name: feature.bars for feature in CATALOG} == {
+        name: bars for name, (bars, _) in oracle.FEATURES.items()
+    }
     assert [feature.name for feature in CATALOG] == list(oracle.FEATURES)
 
 

@@ -33,9 +33,13 @@ def ohlcv():
 
 def by_oracle(ohlcv, targets, base_hours, buffer_hours, timeframes):
     rows = oracle.hourly_rows(ohlcv)
-    results = {ts: oracle.features_of_hour(rows, ts.to_pydatetime(), base_hours, buffer_hours, timeframes) for ts in targets}
+    results = {
+        ts: oracle.features_of_hour(rows, ts.to_pydatetime(), base_hours, buffer_hours, timeframes) for ts in targets
+    }
     computed = {ts: row for ts, row in results.items() if not isinstance(row, oracle.Skip)}
-    return pd.DataFrame(list(computed.values()), index=pd.DatetimeIndex(list(computed), name="ts")), set(results) - set(computed)
+    return pd.DataFrame(list(computed.values()), index=pd.DatetimeIndex(list(computed), name="ts")), set(results) - set(
+        computed
+    )
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -77,7 +81,10 @@ def test_every_hour_around_a_halt_agrees_with_the_oracle(ohlcv):
     assert len(expected) == 60
     result = compute_features(ohlcv, targets, 360, 0, ("1H", "4H"))
     assert mismatches(result.features, expected, ohlcv, 360, 0) == []
-    assert np.isneginf(result.features["close_perm_entropy_3_50_1H"]).any() == np.isneginf(expected["close_perm_entropy_3_50_1H"]).any()
+    assert (
+        np.isneginf(result.features["close_perm_entropy_3_50_1H"]).any()
+        == np.isneginf(expected["close_perm_entropy_3_50_1H"]).any()
+    )
 
 
 def test_later_rows_change_nothing(ohlcv):
@@ -117,7 +124,9 @@ def test_order_zone_and_repetition_of_input_do_not_matter(ohlcv):
     shuffled = pd.concat([ohlcv, ohlcv.iloc[100:110]]).sample(frac=1, random_state=1)
     shuffled["timestamp"] = shuffled["timestamp"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
     zoned = [*targets[::-1].tz_localize("UTC").tz_convert("America/New_York"), targets[0]]
-    pd.testing.assert_frame_equal(compute_features(shuffled, zoned).features, expected, check_exact=True, check_freq=False)
+    pd.testing.assert_frame_equal(
+        compute_features(shuffled, zoned).features, expected, check_exact=True, check_freq=False
+    )
 
 
 def test_given_bars_are_used_and_lacking_ones_skip(ohlcv):
