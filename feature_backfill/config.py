@@ -1,4 +1,4 @@
-"""The schema of the YAML that describes a market: where its OHLCV is, where its features go, which feature sets it has."""
+"""The YAML that describes a market: where its OHLCV is, where its features go, which feature sets it has."""
 
 import difflib
 import json
@@ -83,6 +83,7 @@ class FeatureSet(_Schema):
 
     @property
     def slug(self) -> str:
+        """The key as part of an asset's name."""
         return asset_slug(self.key)
 
     @property
@@ -172,7 +173,7 @@ def configs_folder() -> Path:
 
 
 def load_market(path: Path) -> Market:
-    """The market that a YAML describes. Raises UserError that names the file, the field and what is allowed."""
+    """The market that a YAML describes. Raises UserError, as market_from does."""
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -185,7 +186,10 @@ def load_market(path: Path) -> Market:
 
 
 def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
-    """The market that fields describe, with paths relative to folder; UserError that names the origin if they are wrong."""
+    """The market that fields describe, with paths relative to folder.
+
+    Raises UserError that names the origin, the field and what is allowed if they are wrong.
+    """
     try:
         market = Market.model_validate(fields, context={"folder": folder})
     except ValidationError as error:

@@ -55,7 +55,7 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
 
 
 def _refresh_bars(market: Market, timeframe: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[int, int]:
-    """Make the stored bars from first to last those that OHLCV gives; returns how many they are and how many rows were written."""
+    """Make the stored bars from first to last those that OHLCV gives; returns (bars, rows written)."""
     before = HOURS_PER_BAR[timeframe] - 1
     with connect(market.source.database, read_only=True) as connection:
         ohlcv = read_ohlcv(connection, market.source.table, first - before * HOUR, last)

@@ -39,8 +39,8 @@ class FeaturesConfig(dg.Config):
 def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefinition:
     """The rows of one feature set.
 
-    A skipped hour stays missing and gets an observation with its reason; a stored one is reported as materialized, kept.
-    The asset therefore reports hour by hour and yields no output for the range.
+    A skipped hour stays missing and gets an observation with its reason; a stored one is reported as materialized,
+    kept. The asset therefore reports hour by hour and yields no output for the range.
     """
     names = feature_set.names
     above_hourly = [timeframe for timeframe in feature_set.timeframes if timeframe != "1H"]

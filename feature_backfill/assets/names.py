@@ -23,7 +23,7 @@ def features_key(market: Market, feature_set: FeatureSet) -> dg.AssetKey:
 
 
 def hourly_partitions(market: Market) -> dg.HourlyPartitionsDefinition:
-    """One partition an hour since the market's first, named by the bar's opening time; it exists once the hour has closed."""
+    """One partition an hour since the market's first, named by the opening of its bar; it exists once that has closed."""
     return dg.HourlyPartitionsDefinition(
         start_date=market.first_hour.to_pydatetime(), timezone="UTC", fmt=PARTITION_KEY_FORMAT
     )

@@ -7,7 +7,10 @@ import pandas as pd
 
 @dataclass
 class RunReport:
-    """What a run did. computed, kept, absent: numbers of hours; skipped: reason by hour; seconds: spent on each part."""
+    """What a run did.
+
+    computed, kept, absent: numbers of hours; skipped: reason by hour; seconds: spent on each part.
+    """
 
     computed: int = 0
     kept: int = 0

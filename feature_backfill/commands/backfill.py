@@ -23,7 +23,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class BackfillReport:
-    """What a backfill did: hours computed, seconds from start to end, and of these the seconds of each part of the runs."""
+    """What a backfill did: hours computed, seconds from start to end, and the seconds of each part of the runs."""
 
     computed: int
     seconds: float
@@ -77,9 +77,9 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
 def ranges_to_run(plan: Plan, hours: pd.DatetimeIndex, listed: bool) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
     """The ranges, each as long as it can be without touching a stored hour, that hold something to compute.
 
-    hours: those asked for that OHLCV has; listed: whether others between them are not meant. A range goes on over hours that are
-    skipped, and over hours that OHLCV lacks, so that their reasons are recorded. If all that was asked for is skipped, there are
-    ranges for the reasons alone.
+    hours: those asked for that OHLCV has; listed: whether others between them are not meant. A range goes on over hours
+    that are skipped, and over hours that OHLCV lacks, so that their reasons are recorded. If all that was asked for is
+    skipped, there are ranges for the reasons alone.
     """
     between = hours if listed else hour_range(hours[0], hours[-1])
     ranges = contiguous_runs(between.difference(plan.kept))
@@ -89,6 +89,13 @@ def ranges_to_run(plan: Plan, hours: pd.DatetimeIndex, listed: bool) -> list[tup
         for first, last in ranges
         if only_reasons or ((plan.compute >= first) & (plan.compute <= last)).any()
     ]
+
+
+def summary(feature_set: FeatureSet, plan: Plan, done: BackfillReport) -> str:
+    """What became of the planned hours, and how fast."""
+    rate = f", {done.computed / done.seconds:.0f} hours/s with everything recorded" if done.computed else ""
+    rest = f"kept {len(plan.kept)}, skipped {len(plan.skipped)}"
+    return f"{feature_set.key}: computed {done.computed} hours, {rest} in {done.seconds:.1f} s{rate}"
 
 
 def skip_lines(skipped: pd.Series) -> list[str]:

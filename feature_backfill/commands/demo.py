@@ -10,7 +10,7 @@ import pandas as pd
 
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.plan import make_plan
-from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines
+from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines, summary
 from feature_backfill.commands.instance import LOCAL_HOME, local_instance, shipped_config
 from feature_backfill.config import Market, load_market
 from feature_backfill.errors import UserError
@@ -28,7 +28,7 @@ def execute(options: argparse.Namespace) -> int:
     market = _configured(folder)
     if options.hours < 2 * market.lookback_hours:
         raise UserError(
-            f"--hours {options.hours} is too short; a row needs {market.lookback_hours} hours of history, take twice as many"
+            f"--hours {options.hours} is too few: a row needs {market.lookback_hours}, take at least twice that"
         )
     _import_synthetic(market, options.hours)
     with local_instance(folder / LOCAL_HOME) as instance:
@@ -37,18 +37,15 @@ def execute(options: argparse.Namespace) -> int:
         for feature_set in market.feature_sets:
             plan = make_plan(market, feature_set, every)
             done = backfill(instance, market, feature_set, ranges_to_run(plan, every, listed=False))
-            rate = f", {done.computed / done.seconds:.0f} hours/s with everything recorded" if done.computed else ""
-            print(
-                f"{feature_set.key}: computed {done.computed} hours in {done.seconds:.1f} s{rate}; {len(plan.kept)} were stored already"
-            )
+            print(summary(feature_set, plan, done))
             print("\n".join(skip_lines(plan.skipped)))
     print(f"\nOHLCV:    {market.source.database}, table {market.source.table}")
     print(f"features: {market.target_database}, tables features, bars_4h, bars_12h, bars_1d")
-    dagster = Path(sys.executable).with_name("dagster")
-    print(f"\nOpen Dagster's UI on them, then http://localhost:3000:\n  cd {shlex.quote(str(folder))}")
-    print(
-        f"  DAGSTER_HOME={shlex.quote(str(folder / LOCAL_HOME))} {shlex.quote(str(dagster))} dev -m feature_backfill.definitions"
+    home, dagster = (
+        shlex.quote(str(path)) for path in (folder / LOCAL_HOME, Path(sys.executable).with_name("dagster"))
     )
+    print(f"\nOpen Dagster's UI on them, then http://localhost:3000:\n  cd {shlex.quote(str(folder))}")
+    print(f"  DAGSTER_HOME={home} {dagster} dev -m feature_backfill.definitions")
     return 0
 
 
@@ -71,6 +68,4 @@ def _import_synthetic(market: Market, hours: int) -> None:
     file = market.source.database.with_name("ohlcv.csv")
     drop_hours(ohlcv, gap, GAP_HOURS).to_csv(file, index=False)
     report = import_files([file], market.source.database, market.source.table)
-    print(
-        f"synthetic market: {report.new} hours new, {report.same} known, {GAP_HOURS} hours from {gap} on left out as a gap"
-    )
+    print(f"synthetic market: {report.new} hours new, {report.same} known, a gap of {GAP_HOURS} hours at {gap}")

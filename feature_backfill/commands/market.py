@@ -16,8 +16,8 @@ FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list")
 def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tuple[Market, FeatureSet]:
     """From configs/, or from the flags where --duckdb is given.
 
-    Raises UserError if there is no such market or feature set, or where flags contradict the configuration of one and the same
-    feature key, whose rows would then differ among themselves.
+    Raises UserError if there is no such market or feature set, or where flags contradict the configuration of one and
+    the same feature key, whose rows would then differ among themselves.
     """
     table = options.table or DEFAULT_TABLE
     configured = (
@@ -34,6 +34,8 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
     market = market_from({**fields, "feature_sets": list(feature_sets.values())}, Path(), "arguments")
     if configured is not None:
         _refuse_contradictions(configured, market)
+    if not market.target_database.parent.is_dir():
+        raise UserError(f"no folder {market.target_database.parent} for {market.target_database.name}; create it")
     return market, market.feature_set(feature_key)
 
 
@@ -56,9 +58,10 @@ def _market_with_key(name: str | None, feature_key: str) -> Market:
         found = [
             market for market in markets if feature_key in {feature_set.key for feature_set in market.feature_sets}
         ]
-        problem = f"{len(found) or 'no'} markets of configs/ have the feature key {feature_key!r}: name one with --market, or give --duckdb"
+        problem = f"{len(found) or 'no'} markets of configs/ have the feature key {feature_key!r}"
     if len(found) != 1:
-        raise UserError(f"{problem}; there are {', '.join(market.name for market in markets) or 'none'}")
+        names = ", ".join(market.name for market in markets) or "none"
+        raise UserError(f"{problem}; name one of {names} with --market, or give --duckdb")
     return found[0]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.plan import Plan, make_plan
-from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines
+from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines, summary
 from feature_backfill.commands.instance import dagster_instance
 from feature_backfill.commands.market import market_and_feature_set
 from feature_backfill.commands.selection import select_hours
@@ -39,10 +39,7 @@ def execute(options: argparse.Namespace) -> int:
     with dagster_instance() as instance:
         report_ohlcv(instance, market, hours)
         done = backfill(instance, market, feature_set, ranges, options.overwrite)
-    rate = f", {done.computed / done.seconds:.0f} hours/s" if done.computed else ""
-    print(
-        f"computed {done.computed} hours of {feature_set.key}, kept {len(plan.kept)}, skipped {len(plan.skipped)} in {done.seconds:.1f} s{rate}"
-    )
+    print(summary(feature_set, plan, done))
     print(f"stored in {market.target_database}, table features")
     return 0
 
@@ -58,9 +55,8 @@ def _up_to(plan: Plan, last: pd.Timestamp) -> Plan:
 
 
 def _print_plan(plan: Plan, feature_set: FeatureSet, wanted: str) -> None:
-    print(
-        f"plan for {feature_set.key}, {wanted}: compute {len(plan.compute)} hours, keep {len(plan.kept)}, skip {len(plan.skipped)}"
-    )
+    counts = f"compute {len(plan.compute)} hours, keep {len(plan.kept)}, skip {len(plan.skipped)}"
+    print(f"plan for {feature_set.key}, {wanted}: {counts}")
     for hour in plan.compute[:SHOWN]:
         print(f"  {hour}")
     if len(plan.compute) > SHOWN:

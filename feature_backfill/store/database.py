@@ -152,7 +152,7 @@ def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.Duck
                 raise UserError(f"cannot open {path} as a DuckDB database: {reason}") from error
             if time.monotonic() >= deadline:
                 raise UserError(
-                    f"{path} is in use and stayed so for {patience:g} s; end the process named here or wait for it, "
+                    f"{path} is in use and stayed so for {patience:g} s; wait for its holder or end it, "
                     f"then try again: {reason}"
                 ) from error
             if not told:

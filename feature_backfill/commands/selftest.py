@@ -1,0 +1,93 @@
+"""`feature-backfill selftest`: the whole way on the user's own databases, checked against rows that are stored there.
+
+Hours are computed under a test key, read back, compared with the rows of another key, and deleted again. Dagster's
+records of the test run are kept in memory only.
+"""
+
+import argparse
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from feature_backfill.assets.plan import make_plan
+from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines
+from feature_backfill.commands.market import market_and_feature_set
+from feature_backfill.commands.selection import parsed_hour
+from feature_backfill.config import Market
+from feature_backfill.errors import RunError, UserError
+from feature_backfill.hours import HOUR
+from feature_backfill.store.database import connect
+from feature_backfill.store.features import delete_features, last_stored_hour, read_features, stored_hours
+
+REACH = 24 * HOUR
+RELATIVE, ABSOLUTE = 1e-9, 1e-9
+"""Values agree if they differ by no more than RELATIVE of the larger plus ABSOLUTE."""
+
+SHOWN = 10
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Compute, compare, clean up. Raises RunError if a value differs, UserError if there is nothing to compare with."""
+    market, feature_set = market_and_feature_set(options, options.feature_key)
+    _require_unused(market, feature_set.key)
+    hours = _hours_to_compare(options, market)
+    plan = make_plan(market, feature_set, hours)
+    print(f"OHLCV: table {market.source.table} of {market.source.database}")
+    print(f"rows under {options.compare_key}: {len(hours)} hours, {hours[0]} .. {hours[-1]}")
+    print("\n".join(skip_lines(plan.skipped)), end="\n" if len(plan.skipped) else "")
+    if plan.compute.empty:
+        raise UserError("none of these hours can be computed; choose others with --start and --end")
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            backfill(instance, market, feature_set, ranges_to_run(plan, hours, listed=True))
+        differing = _differences(market, feature_set.key, options.compare_key, plan.compute)
+    finally:
+        with connect(market.target_database, read_only=False) as connection:
+            deleted = delete_features(connection, feature_set.key)
+        print(f"deleted {deleted} rows of the test key {feature_set.key}")
+    if differing:
+        raise RunError(f"{len(differing)} values differ: " + "; ".join(differing[:SHOWN]))
+    print(f"passed: {len(plan.compute)} hours agree with {options.compare_key}")
+    return 0
+
+
+def _require_unused(market: Market, key: str) -> None:
+    """The test rows are deleted at the end, so the key must not be anybody's."""
+    if not market.target_database.exists():
+        raise UserError(f"no database {market.target_database} with rows to compare with")
+    with connect(market.target_database, read_only=True) as connection:
+        stored = len(stored_hours(connection, key))
+    if stored:
+        raise UserError(
+            f"the test key {key!r} has {stored} stored rows, which would be deleted; use another --feature-key"
+        )
+
+
+def _hours_to_compare(options: argparse.Namespace, market: Market) -> pd.DatetimeIndex:
+    """The stored hours of the key to compare with: the last day's, or those from --start to --end."""
+    start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
+    with connect(market.target_database, read_only=True) as connection:
+        last = end if end is not None else last_stored_hour(connection, options.compare_key)
+        first = start if start is not None or last is None else last - REACH
+        hours = stored_hours(connection, options.compare_key, first, last)
+    if hours.empty:
+        raise UserError(f"no rows of {options.compare_key!r} in {market.target_database} to compare with")
+    return hours
+
+
+def _differences(market: Market, key: str, other_key: str, hours: pd.DatetimeIndex) -> list[str]:
+    """The values of one key that disagree with the other's, in words, for the names that both have."""
+    ours = read_features(market.target_database, key, hours[0], hours[-1])
+    theirs = read_features(market.target_database, other_key, hours[0], hours[-1])
+    names = [name for name in theirs.columns if name in ours.columns]
+    if not names:
+        raise UserError(f"{key} and {other_key} have no feature in common")
+    computed, expected = ours.loc[hours, names].to_numpy(), theirs.loc[hours, names].to_numpy()
+    agree = np.isclose(computed, expected, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+    # A row stored as strict JSON says null for an infinity too.
+    agree |= np.isnan(computed) & ~np.isfinite(expected)
+    return [
+        f"{names[column]} at {hours[row]}: {computed[row, column]} is not {expected[row, column]}"
+        for row, column in np.argwhere(~agree)
+    ]

@@ -1,0 +1,238 @@
+"""`feature-backfill run` as its user calls it."""
+
+import hashlib
+import json
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+
+from feature_backfill.assets.names import features_key, ohlcv_key
+from feature_backfill.cli import main
+from feature_backfill.hours import hour_range, last_closed_hour, partition_keys
+from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, small_market, stored
+
+HOUR = pd.Timedelta(hours=1)
+SHORT = ["--base-hours", "48", "--timeframes", "1H", "4H"]
+
+
+@pytest.fixture
+def market(tmp_path, monkeypatch, dagster_home):
+    monkeypatch.chdir(tmp_path)
+    return small_market(tmp_path)
+
+
+def run(
+    *arguments, key="short", where=("--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE)
+):
+    return main(["run", *where, "--feature-key", key, *SHORT, *map(str, arguments)])
+
+
+def window(first, last):
+    return "--start", first, "--end", last
+
+
+def test_a_window_is_stored_once_and_replaced_on_request(market, capsys):
+    source = hashlib.sha256(market.source.database.read_bytes()).digest()
+    assert run(*window(LAST - 9 * HOUR, LAST)) == 0
+    assert "computed 10 hours, kept 0, skipped 0" in capsys.readouterr().out
+    before = stored(market)
+    assert list(before["ts"]) == list(hour_range(LAST - 9 * HOUR, LAST))
+    assert run(*window(LAST - 9 * HOUR, LAST)) == 0
+    assert "nothing to compute: all stored, 10 hours" in capsys.readouterr().out
+    pd.testing.assert_frame_equal(stored(market), before)
+    assert run(*window(LAST - 9 * HOUR, LAST), "--overwrite") == 0
+    assert (stored(market)["created_at"] > before["created_at"]).all()
+    assert hashlib.sha256(market.source.database.read_bytes()).digest() == source
+
+
+def test_hours_after_a_gap_are_skipped_with_one_line_a_reason(market, capsys):
+    assert run(*window(GAP - 5 * HOUR, GAP + 50 * HOUR)) == 0
+    output = capsys.readouterr().out
+    assert f"skipped 47 hours, missing hours: {GAP + HOUR} .. {GAP + 47 * HOUR}" in output
+    assert "computed 8 hours, kept 0, skipped 47" in output
+    expected = hour_range(GAP - 5 * HOUR, GAP - HOUR).append(hour_range(GAP + 48 * HOUR, GAP + 50 * HOUR))
+    assert list(stored(market)["ts"]) == list(expected)
+    named = market.model_copy(update={"name": TABLE})
+    with dg.DagsterInstance.get() as instance:
+        materialized = instance.get_materialized_partitions(features_key(named, named.feature_sets[0]))
+        assert materialized == set(partition_keys(expected))
+        present = instance.get_materialized_partitions(ohlcv_key(named))
+        assert present == set(partition_keys(hour_range(GAP - 5 * HOUR, GAP + 50 * HOUR).difference([GAP])))
+
+
+def test_an_offset_is_converted_to_utc(market):
+    run("--start", "2025-01-15T08:00+02:00", "--end", "2025-01-15T06:00")
+    assert list(stored(market)["ts"]) == [pd.Timestamp("2025-01-15 06:00")]
+
+
+def test_only_an_end_means_the_49_hours_up_to_it(market):
+    run("--end", LAST)
+    assert list(stored(market)["ts"]) == list(hour_range(LAST - 48 * HOUR, LAST))
+
+
+def test_last_from_features_goes_on_after_the_newest_row_and_ignores_start(market):
+    run(*window(LAST - 20 * HOUR, LAST - 15 * HOUR))
+    assert run("--mode", "last_from_features", "--start", FIRST, "--end", LAST - 10 * HOUR) == 0
+    assert list(stored(market)["ts"]) == list(hour_range(LAST - 20 * HOUR, LAST - 10 * HOUR))
+
+
+def test_last_from_features_without_rows_takes_the_49_hours_to_the_end(market):
+    run("--mode", "last_from_features", "--end", LAST)
+    assert len(stored(market)) == 49
+
+
+def test_a_list_computes_these_hours_and_no_other(market, tmp_path):
+    (tmp_path / "hours.txt").write_text(f"{LAST}\n\n{LAST - 7 * HOUR}\n")
+    run("--mode", "ts_list", "--ts", LAST - 3 * HOUR, "2024-01-01", LAST, "--ts-file", tmp_path / "hours.txt")
+    assert list(stored(market)["ts"]) == [LAST - 7 * HOUR, LAST - 3 * HOUR, LAST]
+
+
+def test_at_most_counts_neither_stored_hours_nor_those_that_cannot_be_computed(market):
+    first = GAP - 3 * HOUR
+    run(*window(first, first))
+    run(*window(first, LAST), "--at-most", 4)
+    later = hour_range(GAP + 48 * HOUR, GAP + 49 * HOUR)
+    assert list(stored(market)["ts"]) == [*hour_range(first, GAP - HOUR), *later]
+
+
+def test_dry_run_tells_the_plan_and_writes_nothing(market, capsys):
+    assert run(*window(GAP - 2 * HOUR, GAP + HOUR), "--dry-run") == 0
+    output = capsys.readouterr().out
+    assert "compute 2 hours, keep 0, skip 1" in output
+    assert str(GAP - 2 * HOUR) in output
+    assert not market.target_database.exists()
+
+
+def test_a_feature_list_is_stored_in_its_order(market, tmp_path):
+    names = ["close_sma_20_4H", "log_close_1H", "close_hurst_100_1H"]
+    (tmp_path / "list.json").write_text(json.dumps(names))
+    run(*window(LAST, LAST), "--feature-list", tmp_path / "list.json", key="listed")
+    row = json.loads(stored(market, "listed")["features"].item())
+    assert list(row) == names
+    assert row["close_hurst_100_1H"] is None
+
+
+def test_without_feat_duckdb_the_features_go_into_the_ohlcv_file(market):
+    run(*window(LAST, LAST), where=("--duckdb", "ohlcv.duckdb", "--table", TABLE))
+    with duckdb.connect(market.source.database, read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM features").fetchall() == [(1,)]
+
+
+NOTHING = {
+    "no such hours in the table": ("--start", "2024-01-01", "--end", "2024-01-02"),
+    "not closed yet": ("--start", last_closed_hour() + HOUR, "--end", last_closed_hour() + 5 * HOUR),
+    "no such hours": ("--mode", "ts_list", "--ts", "2025-01-05T00:30"),
+}
+
+
+@pytest.mark.parametrize("cause", NOTHING)
+def test_nothing_to_do_names_its_cause(market, capsys, cause):
+    assert run(*NOTHING[cause]) == 0
+    assert f"nothing to do: {cause}" in capsys.readouterr().out
+    assert not market.target_database.exists()
+
+
+def test_last_from_features_says_when_all_is_stored(market, capsys):
+    run(*window(LAST, LAST))
+    run("--mode", "last_from_features", "--end", LAST)
+    assert "nothing to do: all stored" in capsys.readouterr().out
+
+
+def bad_list(tmp_path, content):
+    (tmp_path / "bad.json").write_text(content)
+    return "--feature-list", tmp_path / "bad.json"
+
+
+REFUSED = {
+    "timeframe '5H' does not divide a day": lambda _: ("--timeframes", "5H"),
+    "not a timestamp: 'yesterday-ish'": lambda _: ("--start", "yesterday-ish"),
+    "not a timestamp: 'x', 'y'": lambda _: ("--mode", "ts_list", "--ts", "x", LAST, "y"),
+    "needs hours: --ts": lambda _: ("--mode", "ts_list"),
+    "--ts and --ts-file go with": lambda _: ("--ts", LAST),
+    "No such file": lambda tmp_path: ("--mode", "ts_list", "--ts-file", tmp_path / "nowhere"),
+    "is after the last hour": lambda _: ("--start", LAST, "--end", FIRST),
+    "base_hours": lambda _: ("--base-hours", 0),
+    "buffer_hours": lambda _: ("--buffer-hours", -1),
+    "invalid int value": lambda _: ("--base-hours", "many"),
+    "unrecognized arguments": lambda _: ("--frobnicate",),
+    "is not JSON": lambda tmp_path: bad_list(tmp_path, "["),
+    "is not a JSON array of at least one": lambda tmp_path: bad_list(tmp_path, "{}"),
+    "at least one feature name": lambda tmp_path: bad_list(tmp_path, "[]"),
+    "'close_sma_21_1H' (closest: close_sma_20_1H)": lambda tmp_path: bad_list(tmp_path, '["close_sma_21_1H"]'),
+    "names more than once: log_close_1H": lambda tmp_path: bad_list(tmp_path, '["log_close_1H", "log_close_1H"]'),
+    "nowhere.json: No such file": lambda tmp_path: ("--feature-list", tmp_path / "nowhere.json"),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_wrong_arguments_are_one_line_and_exit_code_2(market, tmp_path, capsys, message):
+    try:
+        code = run(*REFUSED[message](tmp_path))
+    except SystemExit as exit:
+        code = exit.code
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not market.target_database.exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (("--duckdb", "nowhere.duckdb"), "no DuckDB file"),
+        (("--duckdb", "ohlcv.duckdb", "--table", "nowhere"), "no table nowhere in"),
+        (("--duckdb", "ohlcv.duckdb"), "no table ohlcv_btcusdt_1h"),
+        ((), "no markets of configs/ have the feature key 'short'"),
+        (("--market", "nowhere"), "no market nowhere in configs/"),
+        (("--duckdb", "ohlcv.duckdb", "--table", TABLE, "--feat-duckdb", "no/folder/f.duckdb"), "no folder"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_exit_code_2(market, capsys, where, message):
+    assert run(*window(LAST, LAST), where=where) == 2
+    assert message in capsys.readouterr().err
+    assert not (market.source.database.parent / "nowhere.duckdb").exists()
+
+
+def test_a_failed_run_is_exit_code_3_and_says_why(market, capsys, monkeypatch):
+    run(*window(LAST - HOUR, LAST))
+    with duckdb.connect(market.target_database) as connection:
+        connection.execute("DROP TABLE bars_4h")
+        connection.execute("CREATE VIEW bars_4h AS SELECT 1 AS timestamp")
+    capsys.readouterr()
+    assert run(*window(LAST - 5 * HOUR, LAST)) == 3
+    assert "failed: run" in capsys.readouterr().err
+    assert len(stored(market)) == 2
+
+
+CONFIG = f"""
+name: small
+first_hour: 2025-01-01
+source: {{database: ../ohlcv.duckdb, table: {TABLE}}}
+target_database: ../features.duckdb
+feature_sets: [{{key: short, base_hours: 48, timeframes: [1H, 4H]}}]
+"""
+
+
+@pytest.fixture
+def configured(market, tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "small.yaml").write_text(CONFIG)
+    return market
+
+
+def test_without_flags_the_market_comes_from_the_configuration(configured, capsys):
+    assert main(["run", "--feature-key", "short", "--end", str(LAST), "--start", str(LAST)]) == 0
+    assert list(stored(configured)["ts"]) == [LAST]
+
+
+def test_flags_that_contradict_the_configuration_are_refused(configured, capsys):
+    where = ("--duckdb", "ohlcv.duckdb", "--table", TABLE)
+    assert main(["run", *where, "--feature-key", "short", "--base-hours", "72", "--end", str(LAST)]) == 2
+    assert "--base-hours differs from what configs/ says" in capsys.readouterr().err
+    assert (
+        main(["run", *where, "--feature-key", "other", "--base-hours", "72", "--start", str(LAST), "--end", str(LAST)])
+        == 0
+    )
+    assert len(stored(configured, "other")) == 1

@@ -1,0 +1,247 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from feature_backfill.errors import UserError
+from feature_backfill.store.database import (
+    connect,
+    database_path,
+    describe_table,
+    has_table,
+    quoted,
+    require_schema,
+    table_names,
+    transaction,
+)
+
+HOLDER = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "True")
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "market.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE hours (ts TIMESTAMP)")
+    return path
+
+
+@contextmanager
+def held_by_another_process(path: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path), str(read_only)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n", process.communicate()
+        yield process
+
+
+def another_process_can_write(path: Path) -> bool:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path), "False"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        output, errors = process.communicate()
+    assert output == "open\n" or "Could not set lock" in errors
+    return output == "open\n"
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_connect(path: Path, read_only: bool) -> None:
+    with connect(path, read_only=read_only) as connection:
+        assert table_names(connection) == ["hours"]
+        assert database_path(connection) == str(path)
+        assert connection.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+    with pytest.raises(duckdb.ConnectionException):
+        connection.execute("SELECT 1")
+
+
+def test_reading_cannot_write(path: Path) -> None:
+    with connect(path, read_only=True) as connection, pytest.raises(duckdb.InvalidInputException):
+        connection.execute("CREATE TABLE t (i INT)")
+
+
+def test_writing_creates_a_file_that_plain_duckdb_reads_and_writes(tmp_path: Path) -> None:
+    path = tmp_path / "it's new.duckdb"
+    with connect(path, read_only=False) as connection:
+        connection.execute("CREATE TABLE t AS SELECT i, repeat('x', 5000) AS text FROM range(5000) AS r(i)")
+    with duckdb.connect(path) as plain:
+        plain.execute("INSERT INTO t VALUES (5000, 'y')")
+    with connect(path, read_only=False) as connection:
+        connection.execute("INSERT INTO t VALUES (5001, 'z')")
+    with duckdb.connect(path, read_only=True) as plain:
+        assert plain.execute("SELECT count(*), sum(i), max(length(text)) FROM t").fetchall() == [
+            (5002, 5001 * 5002 // 2, 5000)
+        ]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_files_of_older_storage_versions_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect() as old:
+        old.execute(f"ATTACH '{path}' AS old (STORAGE_VERSION 'v0.10.2')")
+        old.execute("CREATE TABLE old.t AS SELECT 1 AS i")
+    with connect(path, read_only=False) as connection:
+        connection.execute("INSERT INTO t VALUES (2)")
+    with connect(path, read_only=True) as connection:
+        assert connection.execute("SELECT i FROM t ORDER BY i").fetchall() == [(1,), (2,)]
+
+
+def test_reading_a_missing_file_is_an_error_and_creates_nothing(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.duckdb"
+    with pytest.raises(UserError, match=str(missing)), connect(missing, read_only=True):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_into_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=str(tmp_path / "nowhere")), connect(tmp_path / "nowhere/f", read_only=False):
+        pass
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("content", ["", "hello", "hello" * 10_000])
+def test_a_file_that_is_no_database(tmp_path: Path, content: str, read_only: bool) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"notes\.txt.*not a valid DuckDB database"), connect(path, read_only=read_only):
+        pass
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_folder(tmp_path: Path, read_only: bool) -> None:
+    with pytest.raises(UserError, match=f"{tmp_path}.*directory"), connect(tmp_path, read_only=read_only):
+        pass
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_of_a_newer_duckdb(path: Path, read_only: bool) -> None:
+    header = bytearray(path.read_bytes())
+    header[12:20] = (32767).to_bytes(8, "little")
+    words = np.frombuffer(header, dtype="<u8", count=511, offset=8)
+    checksum = np.bitwise_xor.reduce(words * np.uint64(0xBF58476D1CE4E5B9)) ^ np.uint64(5381)
+    path.write_bytes(int(checksum).to_bytes(8, "little") + header[8:])
+    with pytest.raises(UserError, match=r"newer version of DuckDB") as error, connect(path, read_only=read_only):
+        pass
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("held_read_only", "read_only"), [(False, True), (False, False), (True, False)])
+def test_a_file_that_stays_locked(path: Path, held_read_only: bool, read_only: bool) -> None:
+    with (
+        held_by_another_process(path, held_read_only) as holder,
+        pytest.raises(UserError, match=rf"{path} is in use.*PID {holder.pid}"),
+        connect(path, read_only=read_only, patience=0.0),
+    ):
+        pass
+
+
+def test_readers_of_two_processes_do_not_wait(path: Path) -> None:
+    with held_by_another_process(path, read_only=True), connect(path, read_only=True, patience=0.0) as connection:
+        assert has_table(connection, "hours")
+
+
+def test_waits_for_a_file_that_is_let_go(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with held_by_another_process(path, read_only=False) as holder:
+        assert holder.stdin is not None
+        threading.Timer(0.1, holder.stdin.close).start()
+        with connect(path, read_only=False, patience=60.0) as connection:
+            assert has_table(connection, "hours")
+    assert "is in use; waiting" in caplog.text
+
+
+@pytest.mark.parametrize(("first", "second"), [(False, True), (False, False), (True, False)])
+def test_a_refused_second_mode_leaves_the_lock_in_place(path: Path, first: bool, second: bool) -> None:
+    with connect(path, read_only=first):
+        with pytest.raises(UserError, match="in use"), connect(path, read_only=second, patience=0.0):
+            pass
+        assert not another_process_can_write(path)
+    assert another_process_can_write(path)
+
+
+def test_a_reader_that_leaves_keeps_the_lock_of_the_other(path: Path) -> None:
+    with connect(path, read_only=True):
+        with connect(path, read_only=True):
+            pass
+        assert not another_process_can_write(path)
+
+
+def test_what_raises_in_the_block_lets_the_file_go(path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), connect(path, read_only=False) as connection:
+        connection.begin()
+        connection.execute("DROP TABLE hours")
+        _ = 1 / 0
+    assert another_process_can_write(path)
+    with connect(path, read_only=False, patience=0.0) as connection:
+        assert has_table(connection, "hours")
+
+
+def test_transaction_is_all_or_nothing(path: Path) -> None:
+    with connect(path, read_only=False) as connection:
+        with pytest.raises(ZeroDivisionError), transaction(connection):
+            connection.execute("INSERT INTO hours VALUES (now())")
+            _ = 1 / 0
+        assert connection.execute("FROM hours").fetchall() == []
+        with transaction(connection):
+            connection.execute("INSERT INTO hours VALUES (now())")
+        assert len(connection.execute("FROM hours").fetchall()) == 1
+
+
+def test_quoted() -> None:
+    name = 'main.a "b"; DROP TABLE hours'
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE {quoted(name)} (i INT)")
+        assert table_names(connection) == [name]
+
+
+def test_describe_table(path: Path) -> None:
+    with connect(path, read_only=False) as connection:
+        connection.execute('CREATE TABLE t (b TIMESTAMP, "A c" DOUBLE, j JSON)')
+        connection.execute("CREATE VIEW v AS SELECT b FROM t")
+        assert describe_table(connection, "T") == {"b": "TIMESTAMP", "A c": "DOUBLE", "j": "JSON"}
+        assert describe_table(connection, "v") == {"b": "TIMESTAMP"}
+        assert not has_table(connection, "w")
+        with pytest.raises(UserError, match=rf"no table w in {path}; the tables there: hours, t, v"):
+            describe_table(connection, "w")
+
+
+def test_describe_table_of_an_empty_database(tmp_path: Path) -> None:
+    with connect(tmp_path / "new", read_only=False) as connection, pytest.raises(UserError, match="there: none"):
+        describe_table(connection, "ohlcv")
+
+
+def test_require_schema() -> None:
+    columns = {"ts": "TIMESTAMP", "value": "DOUBLE"}
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE good (ts TIMESTAMP PRIMARY KEY, value DOUBLE DEFAULT 0)")
+        require_schema(connection, "good", columns, ["ts"])
+        connection.execute("CREATE TABLE bad (ts DATE, extra INTEGER)")
+        with pytest.raises(UserError) as error:
+            require_schema(connection, "bad", columns, ["ts"])
+    for difference in (
+        "column value is missing",
+        "column extra is not expected",
+        "column ts is DATE instead of TIMESTAMP",
+        "the primary key is () instead of (ts)",
+    ):
+        assert difference in str(error.value)

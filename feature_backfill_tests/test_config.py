@@ -1,0 +1,102 @@
+"""The YAML of a market: what it may say, and what is told where it is wrong."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from feature_backfill import feature_names
+from feature_backfill.config import load_market, load_markets
+from feature_backfill.errors import UserError
+
+GOOD = """
+name: btc
+first_hour: 2024-01-01T02:00+02:00
+source:
+  database: $DATA/ohlcv.duckdb
+  table: ohlcv
+target_database: sub/features.duckdb
+feature_sets:
+  - key: all
+  - key: some-hours
+    base_hours: 168
+    timeframes: [1h, 24H]
+    feature_list: lists/names.json
+    missing: nan
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA", str(tmp_path / "data"))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "names.json").write_text(json.dumps(["log_close_1D", "log_close_1H"]))
+
+    def writer(text, name="btc.yaml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return writer
+
+
+def test_paths_are_relative_to_the_file_and_variables_expanded(write, tmp_path):
+    market = load_market(write(GOOD))
+    assert market.source.database == tmp_path / "data" / "ohlcv.duckdb"
+    assert market.target_database == tmp_path / "sub" / "features.duckdb"
+    assert market.first_hour == pd.Timestamp("2024-01-01")
+
+
+def test_feature_sets_have_the_defaults_of_the_script(write):
+    everything, some = load_market(write(GOOD)).feature_sets
+    assert (everything.base_hours, everything.buffer_hours, everything.missing) == (720, 0, "null")
+    assert everything.timeframes == ("1H", "4H", "12H", "1D")
+    assert everything.names == feature_names()
+    assert (some.timeframes, some.names, some.missing) == (("1H", "1D"), ["log_close_1D", "log_close_1H"], "nan")
+
+
+WRONG = {
+    "name: btc": ("name: b t c", "name: String should match pattern"),
+    "first_hour: 2024-01-01T02:00+02:00": ("first_hour: soon", "first_hour: not a timestamp: 'soon'"),
+    "T02:00+02:00": ("T02:30", "is not on the hour"),
+    "  table: ohlcv\n": ("  tabel: ohlcv\n", "source.tabel: unknown field; allowed are database, table"),
+    "$DATA": ("$NOWHERE", "source.database: environment variable NOWHERE is not set"),
+    "base_hours: 168": ("base_hours: 0", "base_hours: Input should be greater than or equal to 1, got 0"),
+    "[1h, 24H]": ("[1H, 5H]", "timeframe '5H' does not divide a day; allowed are 1H, 2H, 3H"),
+    "missing: nan": ("missing: none", "missing: Input should be 'null' or 'nan', got 'none'"),
+    "some-hours\n    base_hours: 168": ("a.b\n  - key: a_b", "the keys 'a.b', 'a_b' give one asset name"),
+    "lists/names.json": ("lists/nowhere.json", "nowhere.json: No such file or directory"),
+    "target_database: sub/features.duckdb\n": ("", "target_database: Field required"),
+    "feature_sets:": ("feature_sets: [", "is not YAML"),
+}
+
+
+@pytest.mark.parametrize("part", WRONG)
+def test_a_wrong_file_is_told_with_file_field_and_what_is_allowed(write, part):
+    replacement, message = WRONG[part]
+    path = write(GOOD.replace(part, replacement))
+    with pytest.raises(UserError) as caught:
+        load_market(path)
+    told = str(caught.value)
+    assert str(path) in told
+    assert message in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "just text"])
+def test_a_file_that_is_no_mapping_is_refused(write, text):
+    with pytest.raises(UserError, match="expected the fields name, first_hour"):
+        load_market(write(text))
+
+
+def test_a_folder_holds_a_market_a_file_and_dagsters_own_settings(write, tmp_path):
+    write(GOOD)
+    write(GOOD.replace("name: btc", "name: another"), "another.yaml")
+    write("telemetry: {enabled: false}", "dagster.yaml")
+    assert [market.name for market in load_markets(tmp_path)] == ["another", "btc"]
+
+
+def test_two_files_of_one_market_are_refused(write, tmp_path):
+    write(GOOD)
+    write(GOOD, "again.yaml")
+    with pytest.raises(UserError, match="one and the same market"):
+        load_markets(tmp_path)
