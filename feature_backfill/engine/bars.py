@@ -1,6 +1,7 @@
 """Hourly rows -> bars of a timeframe, and what makes an hourly row bad.
 
-Inside the engine an hour is an integer, the hours since 1970-01-01 00:00 UTC, so that windows and bars are index arithmetic.
+Inside the engine an hour is an integer, the hours since 1970-01-01 00:00 UTC, so that windows and bars are index
+arithmetic.
 """
 
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class HourlyRows:
     """Hourly rows that were looked through: the sound ones as arrays, the bad ones with their reasons.
 
     hours: present on-the-hour stamps, sound or bad, ascending and distinct; values: 5 x hours (open, high, low, close,
-    volume), NaN in bad rows; bad_hours, bad_reasons: the bad rows in time order, an off-hour row under the hour it falls in.
+    volume), NaN in bad rows; bad_hours, bad_reasons: the bad rows in time order, an off-hour row under the hour it
+    falls in.
     """
 
     hours: Integers
@@ -113,7 +115,7 @@ class HourlyRows:
         )
 
     def on_grid(self, first: int, count: int) -> Floats:
-        """5 x count values of consecutive hours; an hour that is missing or bad repeats the close before it, without volume.
+        """5 x count values of consecutive hours; a missing or bad hour repeats the close before it, without volume.
 
         The stand-ins keep every value finite. No target whose window holds one is computed, so none reaches a result.
         """
@@ -137,7 +139,7 @@ class HourlyRows:
 
 @dataclass(frozen=True)
 class Bars:
-    """Consecutive bars of one length: equally long 1-D arrays, oldest first, and the label (hours since 1970) of the oldest.
+    """Consecutive bars of one length: 1-D arrays, oldest first, and the label (hours since 1970) of the oldest.
 
     A bar is labelled with its last hour: the bar labelled L of h hours holds the hourly rows L-h+1 .. L.
     """
@@ -175,7 +177,7 @@ def bars_of_grid(grid: Floats, first_hour: int, length: int) -> Bars:
 
 
 def bars_since(grid: Floats, first_hour: int, length: int, labels: Integers, hours: Integers) -> tuple[Floats, ...]:
-    """Open, high, low, close, volume of the bars with `labels`, each made of its last `hours` rows only (1 .. length)."""
+    """Open, high, low, close, volume of the bars with `labels`, each of its last `hours` rows only (1 .. length)."""
     bar = (labels - first_hour) // length
     opens, highs, lows, closes, volumes = (row.reshape(-1, length) for row in grid)
     return (
@@ -188,7 +190,7 @@ def bars_since(grid: Floats, first_hour: int, length: int, labels: Integers, hou
 
 
 def grid_bounds(first: int, last: int) -> tuple[int, int]:
-    """First hour and number of hours of the whole days (01:00 .. 00:00) around an interval, so that every bar is whole."""
+    """First hour and number of hours of the whole days (01:00 .. 00:00) around an interval: every bar is whole."""
     start = first - (first - 1) % 24
     return start, -(-(last - start + 1) // 24) * 24
 

@@ -12,7 +12,7 @@ from feature_backfill.engine.windows import Windows, ratio
 )
 def close_range(w: Windows) -> tuple[Floats, ...]:
     """min C, max C, (c - min)/(max - min)."""
-    lowest, highest = w.close_sorted_20[:, 0], w.close_sorted_20[:, -1]
+    lowest, highest = w.close_sorted_20[0], w.close_sorted_20[-1]
     return lowest, highest, ratio(w.last_close - lowest, highest - lowest, if_zero=0.5)
 
 
@@ -38,7 +38,8 @@ def close_range(w: Windows) -> tuple[Floats, ...]:
 )
 def donchian(w: Windows) -> tuple[Floats, ...]:
     """(c - ll)/(hh - ll), (hh - c)/(hh - ll), (c - ll)/(hh - ll)."""
-    above, below, width = w.last_close - w.low_20, w.high_20 - w.last_close, w.high_20 - w.low_20
+    highest, lowest = w.max(w.high, 20), w.min(w.low, 20)
+    above, below, width = w.last_close - lowest, highest - w.last_close, highest - lowest
     return ratio(above, width, if_zero=0.5), ratio(below, width, if_zero=0), ratio(above, width, if_zero=0)
 
 
@@ -58,7 +59,7 @@ def donchian(w: Windows) -> tuple[Floats, ...]:
     Feature(99, "close_aroon_osc_14", 14, "aroon up - aroon down"),
 )
 def aroon(w: Windows) -> tuple[Floats, ...]:
-    """100 (i + 1)/14, i the place of the first maximum of H (minimum of L) among 14 bars, and the difference (T. Chande 1995)."""
-    up = 100 * (w.tail(w.high, 14).argmax(axis=-1) + 1) / 14
-    down = 100 * (w.tail(w.low, 14).argmin(axis=-1) + 1) / 14
+    """100 (i + 1)/14, i the place of the first maximum of H (minimum of L) of 14 bars; up - down (T. Chande 1995)."""
+    up = 100 * (w.tail(w.high, 14).argmax(axis=0) + 1) / 14
+    down = 100 * (w.tail(w.low, 14).argmin(axis=0) + 1) / 14
     return up, down, up - down

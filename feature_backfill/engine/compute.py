@@ -30,8 +30,8 @@ from feature_backfill.engine.timeframes import (
 from feature_backfill.engine.windows import Lookbacks, OldestBars, Windows
 from feature_backfill.hours import to_utc
 
-CHUNK_HOURS = 8192
-"""Hours of market time computed at once: keeps the working set near the processor's cache and memory bounded."""
+CHUNK_HOURS = 24 * 1024
+"""Hours of market time computed at once: enough to spread the cost of a numpy call, few enough to bound memory."""
 
 LONGEST_TAIL = 20
 """The longest stretch, in bars, over which a feature reads open, high, low or volume."""
@@ -39,7 +39,7 @@ LONGEST_TAIL = 20
 
 @dataclass(frozen=True)
 class FeatureResult:
-    """features: hours x names, float64, index "ts" of UTC-naive hours ascending; skipped: reason in words by skipped hour."""
+    """features: hours x names, float64, index "ts" of UTC-naive hours ascending; skipped: reason by skipped hour."""
 
     features: pd.DataFrame
     skipped: pd.Series
@@ -57,9 +57,11 @@ def compute_features(
 
     ohlcv: columns timestamp, open, high, low, close, volume; stamps UTC-naive or with a zone; rows in any order.
     targets: timestamps; duplicates count once.
-    base_hours: hours a target looks back, its own included; buffer_hours: hours before them that complete the oldest bar.
+    base_hours: hours a target looks back, its own included.
+    buffer_hours: hours before them that complete the oldest bar.
     timeframes: of 1H 2H 3H 4H 6H 8H 12H 1D, in order of emission.
-    bars: complete bars by timeframe (columns as ohlcv, timestamp the bar's last hour); a timeframe that is not given is built from ohlcv.
+    bars: complete bars by timeframe (columns as ohlcv, timestamp the bar's last hour); those of a timeframe that is not
+        given are built from ohlcv.
     A target whose window lacks an hour, holds a bad row or gives no bar is skipped with its reason.
     Raises ValueError for stamps, columns or timeframes that make no sense.
     """
@@ -158,7 +160,7 @@ def _lookbacks(bars: Bars, targets: Integers, lookback: Lookback, grid: Floats, 
 
 
 def _separate_lookbacks(bars: Bars, newest: Integers, kept: int, oldest: OldestBars) -> Lookbacks:
-    """One lookback a target, laid end to end: for lookbacks so short that any feature may read the partial oldest bar."""
+    """One lookback a target, laid end to end: for lookbacks so short that any feature may read a partial oldest bar."""
     places = newest[:, None] + np.arange(1 - kept, 1)
     columns = []
     for column in COLUMNS:

@@ -4,6 +4,7 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.sums import centred, total
 from feature_backfill.engine.windows import Windows, ratio
 
 SIZE = 50
@@ -15,13 +16,15 @@ SIZE = 50
     Feature(110, "close_spectral_entropy_50", SIZE, "entropy of the power spectrum, 0 .. 1"),
 )
 def spectrum(w: Windows) -> tuple[Floats, ...]:
-    """k* the k in 1..24 of the largest A_k; 50/k*; A_k*/sum A_k; -sum p ln(p + 1e-12)/ln 26 with p = A_k^2/sum A_k^2, k = 0..25."""
-    closes = w.tail(w.close, SIZE)
-    transform = np.fft.rfft(closes - closes.mean(axis=-1, keepdims=True), axis=-1)
+    """50/k* and A_k*/sum A_k, k* the k in 1..24 of the largest amplitude A_k; -sum p ln(p + 1e-12)/ln 26.
+
+    p is A_k^2's share of their sum, k = 0..25.
+    """
+    transform = np.fft.rfft(centred(w.tail(w.close, SIZE)), axis=0)
     power = transform.real**2 + transform.imag**2
-    amplitudes = np.sqrt(power[:, 1:25])
-    strongest = amplitudes.argmax(axis=-1)
-    strength = ratio(amplitudes.max(axis=-1), amplitudes.sum(axis=-1))
-    shares = power / power.sum(axis=-1, keepdims=True)
-    entropy = -(shares * np.log(shares + 1e-12)).sum(axis=-1) / np.log(26)
+    amplitudes = np.sqrt(power[1:25])
+    strongest = amplitudes.argmax(axis=0)
+    strength = ratio(amplitudes.max(axis=0), total(amplitudes))
+    shares = power / total(power)
+    entropy = -total(shares * np.log(shares + 1e-12)) / np.log(26)
     return SIZE / (strongest + 1.0), strength, entropy

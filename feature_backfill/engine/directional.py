@@ -4,27 +4,29 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
-from feature_backfill.engine.windows import WILDER, Lookbacks, wilder_weights
+from feature_backfill.engine.windows import WILDER, Lookbacks, shared, wilder_weights
 
 DECAY = 1 - WILDER
 SMOOTHED_FROM = 13
-SMALLEST = np.finfo(np.float64).tiny
+FORGOTTEN_AFTER = 600
+"""Bars after which a DX weighs less than 1e-18 in ADX."""
 
 
-def _directional_movement(high: Floats, low: Floats, next_high: Floats, next_low: Floats) -> tuple[Floats, Floats]:
-    """(+DM, -DM): how far the next bar reaches beyond a bar, on the side where it reaches farther."""
+def _directional_movement(high: Floats, low: Floats, next_high: Floats, next_low: Floats) -> Floats:
+    """2 x bars, +DM and -DM: how far the next bar reaches beyond a bar, on the side where it reaches farther."""
     up, down = next_high - high, low - next_low
-    return np.where((up > down) & (up > 0), up, 0.0), np.where((down > up) & (down > 0), down, 0.0)
+    return np.stack([np.where((up > down) & (up > 0), up, 0.0), np.where((down > up) & (down > 0), down, 0.0)])
 
 
-def _series_movement(lb: Lookbacks) -> tuple[Floats, Floats]:
+@shared
+def _series_movement(lb: Lookbacks) -> Floats:
     """+DM and -DM of every bar of the series (0 for its first)."""
     high, low = lb.windows.high, lb.windows.low
-    plus, minus = _directional_movement(high[:-1], low[:-1], high[1:], low[1:])
-    return np.r_[0.0, plus], np.r_[0.0, minus]
+    return np.pad(_directional_movement(high[:-1], low[:-1], high[1:], low[1:]), ((0, 0), (1, 0)))
 
 
-def _first_movement(lb: Lookbacks) -> tuple[Floats, Floats]:
+@shared
+def _first_movement(lb: Lookbacks) -> Floats:
     """+DM and -DM of the second bar of every lookback, against its oldest, perhaps partial, bar."""
     second_high, second_low = lb.bar(lb.windows.high, 1), lb.bar(lb.windows.low, 1)
     return _directional_movement(lb.oldest.high, lb.oldest.low, second_high, second_low)
@@ -48,35 +50,37 @@ def directional_indicators(lb: Lookbacks) -> tuple[Floats, ...]:
     return tuple(indicators)
 
 
+def _sum_and_difference(movement: Floats) -> Floats:
+    return np.stack([movement[0] + movement[1], movement[0] - movement[1]])
+
+
 @computes(Feature(88, "close_adx_14", 27, "Wilder's mean of DX, seeded with the first DX"), per_lookback=True)
 def average_directional_index(lb: Lookbacks) -> Floats:
     """RMA of DX = 100 |DI+ - DI-| / (DI+ + DI-) over the bars of the lookback, NaN before the 14th DX.
 
-    DX is not linear in the bars and depends on where the lookback starts, so the recursion runs over its bars, for all hours
-    at once. DX starts at bar 13, or with the first movement after it. Smoothing factors that cancel are left out.
+    DX is not linear in the bars and depends on where the lookback starts, so the recursion runs over its bars, for all
+    hours at once. DX starts at bar 13, or with the first movement after it. Smoothing factors that cancel are left out.
     """
-    first_plus, first_minus = _first_movement(lb)
-    plus, minus = _series_movement(lb)
-    both, net = plus + minus, plus - minus
-    first_dx = np.maximum(SMOOTHED_FROM, _first_moving_bar(lb, both, first_plus + first_minus))
+    movement = _sum_and_difference(_series_movement(lb))
+    smoothed_movement = _sum_and_difference(_first_movement(lb))
+    both, net = smoothed_movement
+    remembered = max(SMOOTHED_FROM, lb.windows.bars - FORGOTTEN_AFTER)
+    first_dx = np.maximum(remembered, _first_moving_bar(lb, movement[0], both))
     seeded_at = set(first_dx.tolist())
-    total, difference = first_plus + first_minus, first_plus - first_minus
-    smoothed = np.zeros(len(total))
-    dx = np.empty(len(total))
+    adx = np.zeros(len(both))
+    dx = np.empty(len(both))
     for bar in range(2, lb.windows.bars):
-        total *= DECAY
-        total += lb.bar(both, bar)
-        difference *= DECAY
-        difference += lb.bar(net, bar)
-        if bar < SMOOTHED_FROM:
+        smoothed_movement *= DECAY
+        smoothed_movement += lb.bar(movement, bar)
+        if bar < remembered:
             continue
-        np.divide(np.abs(difference, out=dx), np.maximum(total, SMALLEST), out=dx)
-        smoothed *= DECAY
-        smoothed += dx
+        np.divide(np.abs(net, out=dx), both, out=dx)
+        adx *= DECAY
+        adx += dx
         if bar in seeded_at:
             seeded = first_dx == bar
-            smoothed[seeded] = dx[seeded] / WILDER
-    return np.where(lb.windows.bars - first_dx < 14, np.nan, 100 * WILDER * smoothed)
+            adx[seeded] = dx[seeded] / WILDER
+    return np.where(lb.windows.bars - first_dx < 14, np.nan, 100 * WILDER * adx)
 
 
 def _first_moving_bar(lb: Lookbacks, movement: Floats, first_movement: Floats) -> Floats:

@@ -4,15 +4,16 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.sums import mean, total
 from feature_backfill.engine.windows import Windows, ratio
 
 
 def _percentile(ordered: Floats, share: float, size: int) -> Floats:
-    """Percentile with linear interpolation between neighbours, from items in ascending order along the last axis."""
+    """Percentile with linear interpolation between neighbours, from items in ascending order along the first axis."""
     place = (size - 1) * share
     below = int(place)
     weight = place - below
-    lower, upper = ordered[:, below], ordered[:, below + 1]
+    lower, upper = ordered[below], ordered[below + 1]
     step = upper - lower
     return lower + step * weight if weight < 0.5 else upper - step * (1 - weight)
 
@@ -34,27 +35,27 @@ def percentiles(w: Windows) -> tuple[Floats, ...]:
 def moments(w: Windows) -> tuple[Floats, Floats]:
     """m3 / m2^1.5 and m4 / m2^2 - 3; NaN where m2 is no more than rounding of the mean."""
     returns = w.tail(w.simple_return, 30)
-    mean = returns.mean(axis=-1, keepdims=True)
-    deviation = returns - mean
+    average = mean(returns)
+    deviation = returns - average
     square = deviation * deviation
-    m2, m3, m4 = square.mean(axis=-1), (square * deviation).mean(axis=-1), (square * square).mean(axis=-1)
-    constant = m2 <= (1e-15 * mean[:, 0]) ** 2
-    return np.where(constant, np.nan, m3 / m2**1.5), np.where(constant, np.nan, m4 / m2**2 - 3)
+    m2, m3, m4 = mean(square), mean(square * deviation), mean(square * square)
+    constant = m2 <= (1e-15 * average) ** 2
+    return np.where(constant, np.nan, m3 / (m2 * np.sqrt(m2))), np.where(constant, np.nan, m4 / m2**2 - 3)
 
 
 @computes(Feature(64, "close_entropy_20", 20, "entropy of a 10-bin histogram of 20 closes"))
 def histogram_entropy(w: Windows) -> Floats:
-    """-sum p ln(p + 1e-10) over 10 equal bins from the lowest to the highest close, the last one closed on the right."""
-    lowest, highest = w.close_sorted_20[:, 0], w.close_sorted_20[:, -1]
+    """-sum p ln(p + 1e-10) over 10 equal bins from the lowest to the highest close, the last closed on the right."""
+    lowest, highest = w.close_sorted_20[0], w.close_sorted_20[-1]
     flat = lowest == highest
     low, high = np.where(flat, lowest - 0.5, lowest), np.where(flat, highest + 0.5, highest)
     edges = np.arange(10)[:, None] * ((high - low) / 10) + low
-    at_or_above = np.stack([(w.close_sorted_20 >= edge[:, None]).sum(axis=-1) for edge in edges[1:]], axis=-1)
-    counts = -np.diff(at_or_above, axis=-1, prepend=20, append=0)
+    at_or_above = np.stack([np.sum(w.close_sorted_20 >= edge, axis=0, dtype=np.int8) for edge in edges[1:]])
+    counts = -np.diff(at_or_above, axis=0, prepend=20, append=0)
     shares = np.arange(21) / 20
     terms = -shares * np.log(shares + 1e-10)
     indistinct = (np.diff(edges, axis=0, append=high[None]) <= 0).any(axis=0)
-    return np.where(indistinct, np.nan, terms[counts].sum(axis=-1))
+    return np.where(indistinct, np.nan, total(terms[counts]))
 
 
 @computes(
@@ -64,9 +65,9 @@ def histogram_entropy(w: Windows) -> Floats:
 def value_at_risk(w: Windows) -> tuple[Floats, Floats]:
     """5th percentile of LR, and the mean of what does not exceed it."""
     returns = w.tail(w.log_return, 50)
-    risk = _percentile(np.partition(returns, (2, 3), axis=-1), 0.05, 50)
-    beyond = returns <= risk[:, None]
-    return risk, np.where(beyond, returns, 0.0).sum(axis=-1) / beyond.sum(axis=-1)
+    risk = _percentile(np.partition(returns.T, (2, 3), axis=-1).T, 0.05, 50)
+    beyond = returns <= risk
+    return risk, total(np.where(beyond, returns, 0.0)) / np.sum(beyond, axis=0, dtype=np.int8)
 
 
 @computes(
@@ -76,5 +77,4 @@ def value_at_risk(w: Windows) -> tuple[Floats, Floats]:
 )
 def return_zscore(w: Windows) -> Floats:
     """(last - mean)/sd of LR."""
-    returns = w.tail(w.log_return, 20)
-    return ratio(w.last(w.log_return) - returns.mean(axis=-1), returns.std(axis=-1, ddof=1))
+    return ratio(w.last(w.log_return) - mean(w.tail(w.log_return, 20)), w.return_sd_20)

@@ -11,8 +11,8 @@ from feature_backfill.engine.bars import Floats
 class Feature:
     """One line of the catalogue.
 
-    position: place in the order of emission, from 1; name: without the timeframe; bars: bars a lookback needs, below which
-    the value is NaN; summary: the formula in words; family: the file that computes it.
+    position: place in the order of emission, from 1; name: without the timeframe; bars: bars a lookback needs, below
+    which the value is NaN; summary: the formula in words; family: the file that computes it.
     """
 
     position: int
@@ -26,8 +26,8 @@ class Feature:
 class FeatureGroup:
     """Features that one function computes together, in the order in which it returns them.
 
-    per_lookback: False for a function of Windows, one value a bar; True for a function of Lookbacks, one value a target hour,
-    which a feature needs as soon as it reads open, high, low or volume of the oldest bar.
+    per_lookback: False for a function of Windows, one value a bar; True for a function of Lookbacks, one value a target
+    hour, which a feature needs as soon as it reads open, high, low or volume of the oldest bar.
     """
 
     features: tuple[Feature, ...]

@@ -4,6 +4,7 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.sums import centred, mean
 from feature_backfill.engine.windows import Windows, ratio, wilder_weights
 
 
@@ -40,18 +41,18 @@ def stochastic(w: Windows) -> tuple[Floats, Floats]:
 @computes(Feature(31, "close_stoch_d_14_3", 16, "mean of the stochastic of the last 3 bars"))
 def stochastic_mean(w: Windows) -> Floats:
     """(K_T + K_{T-1} + K_{T-2}) / 3, each K over its own 14 bars."""
-    highest = np.stack([w.tail(w.high, 16)[:, lag : lag + 14].max(axis=-1) for lag in range(3)])
-    lowest = np.stack([w.tail(w.low, 16)[:, lag : lag + 14].min(axis=-1) for lag in range(3)])
-    closes = np.stack([w.last(w.close, 2 - lag) for lag in range(3)])
-    k = ratio(100 * (closes - lowest), highest - lowest, if_zero=50)
-    return np.asarray((k[0] + k[1] + k[2]) / 3)
+    k = []
+    for lag in range(3):
+        highest, lowest = w.max(w.high, 14, lag), w.min(w.low, 14, lag)
+        k.append(ratio(100 * (w.last(w.close, lag) - lowest), highest - lowest, if_zero=50))
+    return (k[2] + k[1] + k[0]) / 3
 
 
 @computes(Feature(32, "close_cci_20", 20, "commodity channel index of 20 typical prices"))
 def commodity_channel_index(w: Windows) -> Floats:
     """(TP_T - mean)/(0.015 MD), MD the mean absolute deviation."""
     prices = w.tail(w.typical_price, 20)
-    deviation = np.abs(prices - prices.mean(axis=-1, keepdims=True)).mean(axis=-1)
+    deviation = mean(np.abs(centred(prices)))
     distance = w.last(w.typical_price) - w.mean(w.typical_price, 20)
     return np.where(deviation == 0, np.nan, distance / (0.015 * deviation))
 

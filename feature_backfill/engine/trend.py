@@ -45,15 +45,14 @@ def mean_cross(w: Windows) -> tuple[Floats, ...]:
 )
 def exponential_mean_12(w: Windows) -> tuple[Floats, ...]:
     """EMA_12 with normalised weights, c / EMA_12, ln(c / EMA_12)."""
-    mean = w.weighted_sum(w.close, exponential_weights(12, w.bars))
-    over = w.last_close / mean
-    return mean, over, np.log(over)
+    over = w.last_close / w.ema_12
+    return w.ema_12, over, np.log(over)
 
 
 @computes(Feature(18, "close_dist_ema12_atr", 15, "distance of the close from its exponential mean in units of ATR"))
 def exponential_distance(w: Windows) -> Floats:
     """(c - EMA_12) / ATR."""
-    return ratio(w.last_close - w.weighted_sum(w.close, exponential_weights(12, w.bars)), w.atr_14)
+    return ratio(w.last_close - w.ema_12, w.atr_14)
 
 
 def macd_weights(bars: int) -> Floats:
@@ -63,7 +62,7 @@ def macd_weights(bars: int) -> Floats:
 
 @cache
 def macd_signal_weights(bars: int) -> Floats:
-    """Weights (oldest first) that turn `bars` closes into the signal: EMA_9 over the MACD of every bar since the oldest.
+    """Weights (oldest first) that turn `bars` closes into the signal: EMA_9 over the MACD of all bars since the oldest.
 
     The MACD of a bar is a weighted sum of the bars up to it, so its mean is one of all bars.
     """
@@ -72,7 +71,7 @@ def macd_signal_weights(bars: int) -> Floats:
 
 
 def _mean_of_means(shares: Floats, span: int) -> Floats:
-    """Weights of the closes in sum_t shares_t EMA_span(bars 0..t): close i has sum_{t>=i} shares_t (1-a)^(t-i) / norm_t."""
+    """Weights of closes in sum_t shares_t EMA_span(bars 0..t): close i has sum_{t>=i} shares_t (1-a)^(t-i) / norm_t."""
     decay = 1 - 2 / (span + 1)
     norms = np.cumsum(decay ** np.arange(len(shares)))
     weights = np.empty(len(shares))

@@ -4,13 +4,14 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
-from feature_backfill.engine.windows import Windows, ratio
+from feature_backfill.engine.sums import mean, sd, variance
+from feature_backfill.engine.windows import Windows, ratio, shared
 
 
 @computes(Feature(37, "close_hv_20", 21, "standard deviation of 20 log returns times sqrt(365), in every timeframe"))
 def historical_volatility(w: Windows) -> Floats:
     """sd(LR) sqrt(365)."""
-    return np.asarray(w.tail(w.log_return, 20).std(axis=-1, ddof=1) * np.sqrt(365))
+    return w.return_sd_20 * np.sqrt(365)
 
 
 @computes(
@@ -45,8 +46,7 @@ def bollinger_bands(w: Windows) -> tuple[Floats, ...]:
 @computes(Feature(45, "close_vol_ratio_5_50", 51, "standard deviation of 5 log returns / of 50"))
 def volatility_ratio(w: Windows) -> Floats:
     """sd(LR_5) / sd(LR_50)."""
-    short = w.tail(w.log_return, 5).std(axis=-1, ddof=1)
-    return ratio(short, w.tail(w.log_return, 50).std(axis=-1, ddof=1))
+    return ratio(sd(w.tail(w.log_return, 5)), sd(w.tail(w.log_return, 50)))
 
 
 def _root_if_not_negative(variance: Floats) -> Floats:
@@ -56,7 +56,7 @@ def _root_if_not_negative(variance: Floats) -> Floats:
 @computes(Feature(46, "close_parkinson_20", 20, "Parkinson's volatility from high and low, not annualised"))
 def parkinson(w: Windows) -> Floats:
     """sqrt(mean ln(H/L)^2 / (4 ln 2)) (M. Parkinson 1980)."""
-    return np.asarray(np.sqrt(w.tail(np.log(w.high / w.low) ** 2, 20).mean(axis=-1) / (4 * np.log(2))))
+    return np.sqrt(mean(w.tail(np.log(w.high / w.low) ** 2, 20)) / (4 * np.log(2)))
 
 
 @computes(
@@ -65,25 +65,26 @@ def parkinson(w: Windows) -> Floats:
 def garman_klass(w: Windows) -> Floats:
     """sqrt(mean of ln(H/L)^2 / 2 - (2 ln 2 - 1) ln(C/O)^2) (M. Garman, M. Klass 1980)."""
     terms = 0.5 * np.log(w.high / w.low) ** 2 - (2 * np.log(2) - 1) * np.log(w.close / w.open) ** 2
-    return _root_if_not_negative(w.tail(terms, 20).mean(axis=-1))
+    return _root_if_not_negative(mean(w.tail(terms, 20)))
 
 
-def _rogers_satchell_terms(w: Windows) -> Floats:
-    """ln(H/C) ln(H/O) + ln(L/C) ln(L/O)."""
+@shared
+def _mean_rogers_satchell(w: Windows) -> Floats:
+    """mean S, S = ln(H/C) ln(H/O) + ln(L/C) ln(L/O)."""
     above = np.log(w.high / w.close) * np.log(w.high / w.open)
-    return above + np.log(w.low / w.close) * np.log(w.low / w.open)
+    return mean(w.tail(above + np.log(w.low / w.close) * np.log(w.low / w.open), 20))
 
 
 @computes(Feature(91, "close_rs_20", 20, "Rogers and Satchell's volatility, free of drift, not annualised"))
 def rogers_satchell(w: Windows) -> Floats:
     """sqrt(mean S) (L. Rogers, S. Satchell 1991)."""
-    return _root_if_not_negative(w.tail(_rogers_satchell_terms(w), 20).mean(axis=-1))
+    return _root_if_not_negative(_mean_rogers_satchell(w))
 
 
 @computes(Feature(92, "close_yz_20", 21, "Yang and Zhang's volatility, with jumps between bars, not annualised"))
 def yang_zhang(w: Windows) -> Floats:
     """sqrt(var ln(O_i/C_{i-1}) + k var ln(C/O) + (1-k) mean S), k = 0.34/(1.34 + 21/19) (D. Yang, Q. Zhang 2000)."""
     k = 0.34 / (1.34 + 21 / 19)
-    jumps = w.tail(np.log(w.open / w.previous_close), 20).var(axis=-1, ddof=1)
-    bodies = w.tail(np.log(w.close / w.open), 20).var(axis=-1, ddof=1)
-    return _root_if_not_negative(jumps + k * bodies + (1 - k) * w.tail(_rogers_satchell_terms(w), 20).mean(axis=-1))
+    jumps = variance(w.tail(np.log(w.open / w.previous_close), 20))
+    bodies = variance(w.tail(np.log(w.close / w.open), 20))
+    return _root_if_not_negative(jumps + k * bodies + (1 - k) * _mean_rogers_satchell(w))

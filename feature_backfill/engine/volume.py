@@ -4,7 +4,8 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
-from feature_backfill.engine.windows import Lookbacks, Windows, exponential_weights, ratio
+from feature_backfill.engine.sums import mean, sd
+from feature_backfill.engine.windows import Lookbacks, Windows, exponential_weights, ratio, shared
 
 
 @computes(
@@ -13,7 +14,7 @@ from feature_backfill.engine.windows import Lookbacks, Windows, exponential_weig
 )
 def relative_volume(w: Windows) -> tuple[Floats, Floats]:
     """mean V, V_T / mean V."""
-    return w.mean(w.volume, 20), ratio(w.last(w.volume), w.tail(w.volume, 20).mean(axis=-1))
+    return w.mean(w.volume, 20), ratio(w.last(w.volume), mean(w.tail(w.volume, 20)))
 
 
 @computes(Feature(56, "volume_roc_10", 11, "change of volume over 10 bars in percent"))
@@ -33,6 +34,7 @@ def price_over_volume(w: Windows) -> tuple[Floats, Floats]:
     return ratio(w.last_close, volume), ratio(w.last(w.high), volume)
 
 
+@shared
 def _on_balance_volume(w: Windows) -> Floats:
     """sum over the lookback of sign(C_i - C_{i-1}) V_i."""
     return w.weighted_sum(np.sign(w.change) * w.volume, np.ones(w.bars - 1))
@@ -47,7 +49,7 @@ def on_balance_volume(w: Windows) -> Floats:
 @computes(Feature(49, "close_obv_over_dollar_vol_20", 20, "on-balance volume / dollar volume of 20 bars"))
 def on_balance_volume_share(w: Windows) -> Floats:
     """OBV / sum DV."""
-    return ratio(_on_balance_volume(w), w.sum(w.dollar_volume, 20))
+    return ratio(_on_balance_volume(w), w.turnover_20)
 
 
 @computes(
@@ -71,6 +73,7 @@ def _money_flow_volume(high: Floats, low: Floats, close: Floats, volume: Floats)
     return ratio((close - low) - (high - close), high - low, if_zero=0) * volume
 
 
+@shared
 def _accumulation_distribution(lb: Lookbacks) -> Floats:
     """sum of money flow volume over the lookback."""
     w, oldest = lb.windows, lb.oldest
@@ -90,15 +93,15 @@ def accumulation_distribution(lb: Lookbacks) -> Floats:
 )
 def accumulation_distribution_share(lb: Lookbacks) -> Floats:
     """ADL / sum DV."""
-    return ratio(_accumulation_distribution(lb), lb.at_hours(lb.windows.sum(lb.windows.dollar_volume, 20)))
+    return ratio(_accumulation_distribution(lb), lb.at_hours(lb.windows.turnover_20))
 
 
 @computes(Feature(55, "close_chaikin_3_10", 10, "EMA 3 - EMA 10 of the accumulation/distribution line"))
 def chaikin_oscillator(w: Windows) -> Floats:
     """EMA_3(A) - EMA_10(A), A_t = sum_{i<=t} m_i.
 
-    Summed by parts: m_i counts with the weight that the means give to bars i..T, EMA_3's less EMA_10's. That of the oldest bar is 0,
-    so a partial one does not matter.
+    Summed by parts: m_i counts with the weight that the means give to bars i..T, EMA_3's less EMA_10's. That of the
+    oldest bar is 0, so a partial one does not matter.
     """
     older_bars = np.cumsum(exponential_weights(10, w.bars) - exponential_weights(3, w.bars))[:-1]
     return w.weighted_sum(_money_flow_volume(w.high, w.low, w.close, w.volume), older_bars)
@@ -120,5 +123,4 @@ def amihud(w: Windows) -> Floats:
 )
 def turnover_zscore(w: Windows) -> Floats:
     """(DV_T - mean)/sd."""
-    turnover = w.tail(w.dollar_volume, 20)
-    return ratio(w.last(w.dollar_volume) - turnover.mean(axis=-1), turnover.std(axis=-1, ddof=1))
+    return ratio(w.last(w.dollar_volume) - w.turnover_20 / 20, sd(w.tail(w.dollar_volume, 20)))

@@ -1,17 +1,35 @@
 """Trailing windows of many target hours at once.
 
-`Windows` looks at one series of bars through equally long lookbacks, one ending at every bar; nothing is copied, a lookback is a
-strided view. `Lookbacks` are the lookbacks of the target hours themselves: several hours share their newest bar, but each has its
-own oldest bar, which is partial where the lookback starts inside it.
+`Windows` looks at one series of bars through equally long lookbacks, one ending at every bar; nothing is copied, their
+tails are strided views. `Lookbacks` are the lookbacks of the target hours themselves: several hours share their newest
+bar, but each has its own oldest bar, which is partial where the lookback starts inside it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, wraps
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from feature_backfill.engine.bars import Bars, Booleans, Floats, Integers
+from feature_backfill.engine.sums import mean, sd, total
+
+Shared = TypeVar("Shared", bound=Callable[[Any], Any])
+
+
+def shared(function: Shared) -> Shared:
+    """Compute a function of Windows or Lookbacks, of which several features make use, once for each of them."""
+
+    @wraps(function)
+    def remembered(lookbacks: Any) -> Any:
+        results = vars(lookbacks).setdefault("shared_results", {})
+        if function not in results:
+            results[function] = function(lookbacks)
+        return results[function]
+
+    return remembered  # type: ignore[return-value]
 
 
 def ratio(numerator: Floats, denominator: Floats, if_zero: float = np.nan) -> Floats:
@@ -19,6 +37,7 @@ def ratio(numerator: Floats, denominator: Floats, if_zero: float = np.nan) -> Fl
     return np.where(denominator == 0, if_zero, numerator / denominator)
 
 
+@cache
 def exponential_weights(span: int, bars: int) -> Floats:
     """Weights of a bias-corrected exponential mean over `bars` items, oldest first, adding up to 1.
 
@@ -31,6 +50,7 @@ def exponential_weights(span: int, bars: int) -> Floats:
 WILDER = 1 / 14
 
 
+@cache
 def wilder_weights(bars: int) -> Floats:
     """Weights a(1-a)^j, a = 1/14, of Wilder's mean over `bars` items, oldest first, without the weight of its seed."""
     return np.asarray(WILDER * (1 - WILDER) ** np.arange(bars)[::-1])
@@ -39,8 +59,8 @@ def wilder_weights(bars: int) -> Floats:
 class Windows:
     """Lookbacks of `bars` bars over a series.
 
-    series: the bars; bars: bars a lookback; step: bars from one lookback's end to the next. Every array derived from the series
-    has the series' length (`close`, `log_return` ...), every result one value a lookback, oldest lookback first.
+    series: the bars; bars: bars a lookback; step: bars from one lookback's end to the next. Every array made from the
+    series has its length (`close`, `log_return` ...), every result has one value a lookback, oldest lookback first.
     """
 
     def __init__(self, series: Bars, labels: Integers, bars: int, step: int = 1):
@@ -49,8 +69,11 @@ class Windows:
         self.labels, self.bars, self.step = labels, bars, step
 
     def tail(self, values: Floats, size: int) -> Floats:
-        """lookbacks x size: the last `size` items of every lookback, as a view."""
-        return sliding_window_view(values, size)[self.bars - size :: self.step]
+        """size x lookbacks: the last `size` items of every lookback, oldest first, as a view."""
+        newer = values[self.bars - size :]
+        (stride,) = newer.strides
+        ends = range(size, len(newer) + 1, self.step)
+        return as_strided(newer, (size, len(ends)), (stride, stride * self.step), writeable=False)
 
     def last(self, values: Floats, lag: int = 0) -> Floats:
         """The newest item of every lookback, or the one `lag` bars before it."""
@@ -60,29 +83,36 @@ class Windows:
         """Sum of the newest len(weights) items of every lookback times weights (oldest first)."""
         if self.step == 1:
             return np.correlate(values[self.bars - len(weights) :], weights)
-        return np.asarray((self.tail(values, len(weights)) * weights).sum(axis=-1))
+        return total(self.tail(values, len(weights)) * weights[:, None])
 
     def mean(self, values: Floats, size: int) -> Floats:
         """Mean of the last `size` items; exactly the item where all are equal."""
-        return np.where(self.flat(values, size), self.last(values), self.tail(values, size).mean(axis=-1))
+        return np.where(self.flat(values, size), self.last(values), mean(self.tail(values, size)))
 
     def sum(self, values: Floats, size: int) -> Floats:
         """Sum of the last `size` items."""
-        return np.asarray(self.tail(values, size).sum(axis=-1))
+        return total(self.tail(values, size))
 
     def flat(self, values: Floats, size: int) -> Booleans:
         """Whether the last `size` items are all equal."""
-        position = np.arange(len(values))
-        run_start = np.maximum.accumulate(np.where(np.r_[True, values[1:] != values[:-1]], position, 0))
-        return np.asarray(self.last((position - run_start).astype(np.float64)) >= size - 1)
+        return self.max(values, size) == self.min(values, size)
 
-    def max(self, values: Floats, size: int) -> Floats:
-        """Maximum of the last `size` items."""
-        return np.asarray(self.tail(values, size).max(axis=-1))
+    def max(self, values: Floats, size: int, lag: int = 0) -> Floats:
+        """Maximum of the last `size` items, or of as many `lag` bars before them."""
+        return self._extreme(np.maximum, values, size, lag)
 
-    def min(self, values: Floats, size: int) -> Floats:
-        """Minimum of the last `size` items."""
-        return np.asarray(self.tail(values, size).min(axis=-1))
+    def min(self, values: Floats, size: int, lag: int = 0) -> Floats:
+        """Minimum of the last `size` items, or of as many `lag` bars before them."""
+        return self._extreme(np.minimum, values, size, lag)
+
+    def _extreme(self, pick: np.ufunc, values: Floats, size: int, lag: int) -> Floats:
+        """The extreme of `width` items is that of two overlapping halves, so widths double up to the size."""
+        extremes, width = values[self.bars - size - lag : len(values) - lag], 1
+        while width < size:
+            shift = min(width, size - width)
+            extremes = pick(extremes[:-shift], extremes[shift:])
+            width += shift
+        return extremes[:: self.step]
 
     @cached_property
     def previous_close(self) -> Floats:
@@ -122,7 +152,7 @@ class Windows:
     @cached_property
     def atr_14(self) -> Floats:
         """Plain mean of the last 14 true ranges (not Wilder's); needs 15 bars."""
-        return np.asarray(self.tail(self.true_range, 14).mean(axis=-1))
+        return mean(self.tail(self.true_range, 14))
 
     @cached_property
     def last_close(self) -> Floats:
@@ -132,32 +162,37 @@ class Windows:
     @cached_property
     def close_mean_20(self) -> Floats:
         """Mean of 20 closes in numpy's order of summation."""
-        return np.asarray(self.tail(self.close, 20).mean(axis=-1))
+        return mean(self.tail(self.close, 20))
 
     @cached_property
     def close_sd_20(self) -> Floats:
         """Sample standard deviation of 20 closes."""
-        return np.asarray(self.tail(self.close, 20).std(axis=-1, ddof=1))
+        return sd(self.tail(self.close, 20))
 
     @cached_property
     def sma_20(self) -> Floats:
         """Mean of 20 closes, exactly the close where all are equal."""
-        return self.mean(self.close, 20)
+        return np.where(self.flat(self.close, 20), self.last_close, self.close_mean_20)
+
+    @cached_property
+    def ema_12(self) -> Floats:
+        """Bias-corrected exponential mean of the close, span 12."""
+        return self.weighted_sum(self.close, exponential_weights(12, self.bars))
 
     @cached_property
     def close_sorted_20(self) -> Floats:
-        """lookbacks x 20 closes, ascending."""
-        return np.sort(self.tail(self.close, 20), axis=-1)
+        """20 x lookbacks: the last 20 closes in ascending order."""
+        return np.ascontiguousarray(np.sort(self.tail(self.close, 20).T, axis=-1).T)
 
     @cached_property
-    def high_20(self) -> Floats:
-        """Highest high of 20 bars."""
-        return self.max(self.high, 20)
+    def return_sd_20(self) -> Floats:
+        """Sample standard deviation of 20 log returns."""
+        return sd(self.tail(self.log_return, 20))
 
     @cached_property
-    def low_20(self) -> Floats:
-        """Lowest low of 20 bars."""
-        return self.min(self.low, 20)
+    def turnover_20(self) -> Floats:
+        """Sum of the dollar volume of 20 bars."""
+        return self.sum(self.dollar_volume, 20)
 
 
 @dataclass(frozen=True)
@@ -180,8 +215,8 @@ class Lookbacks:
     oldest: OldestBars
 
     def at_hours(self, values: Floats) -> Floats:
-        """One value a window -> one value a target hour."""
-        return values[self.window]
+        """One value a window (the last axis) -> one value a target hour."""
+        return values[..., self._consecutive] if self._consecutive else values.take(self.window, axis=-1)
 
     def sum_newer(self, values: Floats) -> Floats:
         """Sum over each lookback without its oldest bar."""
@@ -192,15 +227,9 @@ class Lookbacks:
 
     def bar(self, values: Floats, index: int) -> Floats:
         """The item of every lookback's bar `index`, 0 being the oldest."""
-        if self._consecutive:
-            return values[self.window[0] + index : self.window[-1] + 1 + index]
-        return values[self._start + index]
+        return self.at_hours(values[..., index :: self.windows.step])
 
     @cached_property
-    def _start(self) -> Integers:
-        return self.window * self.windows.step
-
-    @cached_property
-    def _consecutive(self) -> bool:
-        """Whether the lookbacks are neighbours, one bar apart."""
-        return self.windows.step == 1 and bool((np.diff(self.window) == 1).all())
+    def _consecutive(self) -> slice | None:
+        """The windows as a slice, if the target hours' are neighbours."""
+        return slice(self.window[0], self.window[-1] + 1) if (np.diff(self.window) == 1).all() else None
