@@ -48,6 +48,8 @@ def _one_hour(text: Any) -> pd.Timestamp:
 
 ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
+Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="an address or team:name")]
+HttpLink = Annotated[str, Field(pattern=r"^https?://")]
 Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
 Missing = Annotated[Literal["null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
 
@@ -62,16 +64,33 @@ class _Schema(BaseModel):
 
 
 class OhlcvSource(_Schema):
-    """An hourly OHLCV table: columns timestamp, open, high, low, close, volume."""
+    """An hourly OHLCV table: columns timestamp, open, high, low, close, volume.
+
+    folder: where CSV and Parquet files arrive, which are imported into the table as they come or change. Without one
+    the table is filled by somebody else, and only read.
+    """
 
     database: ConfigPath
     table: Annotated[str, Field(min_length=1)]
+    folder: ConfigPath | None = None
+
+
+class HourlySchedule(_Schema):
+    """When the hour that has just closed is computed by the clock, and how long its row is waited for.
+
+    minute: of each hour; retries: how often a run looks again for a row that is late; wait_seconds: between two looks.
+    """
+
+    minute: Annotated[int, Field(ge=0, le=59)] = 5
+    retries: Annotated[int, Field(ge=0)] = 6
+    wait_seconds: Annotated[float, Field(ge=0)] = 300
 
 
 class FeatureSet(_Schema):
     """What is stored under one feature key.
 
     missing: how values that are no numbers are stored, as JSON null or as the bare tokens NaN, Infinity, -Infinity.
+    at_most: hours that a tick of the sensor asks for; a longer absence is caught up tick by tick.
     """
 
     key: Annotated[str, Field(min_length=1)]
@@ -80,6 +99,7 @@ class FeatureSet(_Schema):
     timeframes: Timeframes = DEFAULT_TIMEFRAMES
     feature_list: ConfigPath | None = None
     missing: Missing = "null"
+    at_most: Annotated[int, Field(ge=1)] = 24 * 365
 
     @property
     def slug(self) -> str:
@@ -99,13 +119,19 @@ class FeatureSet(_Schema):
 
 
 class Market(_Schema):
-    """One market: its hourly OHLCV, the one database that everything derived lives in, and its feature sets."""
+    """One market: its hourly OHLCV, the one database that everything derived lives in, and its feature sets.
+
+    owners: of its assets, e-mail addresses or `team:name`; links: pages about it, by title.
+    """
 
     name: Name
     first_hour: Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
     source: OhlcvSource
     target_database: ConfigPath
     feature_sets: tuple[FeatureSet, ...]
+    schedule: HourlySchedule = HourlySchedule()
+    owners: tuple[Owner, ...] = ()
+    links: dict[str, HttpLink] = {}
 
     @model_validator(mode="after")
     def _slugs_differ(self) -> "Market":
@@ -213,7 +239,11 @@ def _told(error: Any) -> str:
 
 
 def _fields_at(location: tuple[str | int, ...]) -> list[str]:
-    nested: dict[str, type[BaseModel]] = {"source": OhlcvSource, "feature_sets": FeatureSet}
+    nested: dict[str, type[BaseModel]] = {
+        "source": OhlcvSource,
+        "feature_sets": FeatureSet,
+        "schedule": HourlySchedule,
+    }
     model = nested.get(str(location[0]), Market) if len(location) > 1 else Market
     return list(model.model_fields)
 

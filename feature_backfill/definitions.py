@@ -9,30 +9,46 @@ from feature_backfill.assets.bars import bars_asset
 from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
+from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
+from feature_backfill.automation.plans import plan_job
+from feature_backfill.automation.schedules import hourly_schedule
+from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
 from feature_backfill.config import CONFIGS_VARIABLE, Market, configs_folder, load_markets
 from feature_backfill.errors import UserError
 
 
 def build_definitions(markets: Sequence[Market], progress: ProgressListener | None = None) -> dg.Definitions:
-    """The assets and jobs of markets. progress: hears of runs in this process.
+    """The assets, jobs, schedules and sensors of markets. progress: hears of runs in this process.
 
     Runs execute in one process: a range is one step an asset, and a step process costs more than the step.
     """
     # Backfill policies, without which a range is a run an hour, count as beta in Dagster 1.13.
     warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
-    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
-    jobs = []
-    for market in markets:
-        assets.append(ohlcv_asset(market))
-        assets += [bars_asset(market, timeframe) for timeframe in market.bar_timeframes]
-        assets += [features_asset(market, feature_set) for feature_set in market.feature_sets]
-        jobs += [backfill_job(market, feature_set) for feature_set in market.feature_sets]
+    of_markets = [_market_definitions(market) for market in markets]
+    rest = dg.Definitions(resources={"progress": progress or ProgressListener()}, executor=dg.in_process_executor)
+    return dg.Definitions.merge(*of_markets, rest)
+
+
+def _market_definitions(market: Market) -> dg.Definitions:
+    """What one market has: its assets, and for each feature set a job, its plan, a schedule and a sensor."""
+    importing = import_job(market) if market.source.folder else None
+    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [importing] if importing else []
+    sensors, schedules = [ohlcv_sensor(market, importing)], []
+    for feature_set in market.feature_sets:
+        job = backfill_job(market, feature_set)
+        jobs += [job, plan_job(market, feature_set)]
+        schedules.append(hourly_schedule(market, feature_set, job))
+        sensors.append(incremental_sensor(market, feature_set, job))
     return dg.Definitions(
-        assets=assets,
+        assets=[
+            ohlcv_asset(market),
+            *(bars_asset(market, timeframe) for timeframe in market.bar_timeframes),
+            *(features_asset(market, feature_set) for feature_set in market.feature_sets),
+        ],
         jobs=jobs,
-        resources={"progress": progress or ProgressListener()},
-        executor=dg.in_process_executor,
+        schedules=schedules,
+        sensors=sensors,
     )
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from feature_backfill.assets.failures import told_to_the_operator
-from feature_backfill.assets.names import bars_key, hourly_partitions, ohlcv_key, writer_pool
+from feature_backfill.assets.late_rows import wait_for_rows
+from feature_backfill.assets.names import bars_key, hourly_partitions, market_metadata, ohlcv_key, writer_pool
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.config import Market
 from feature_backfill.engine.bars import COLUMNS, complete_bars
@@ -34,17 +35,20 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
         description=f"Complete {timeframe} bars of {market.name}; the timestamp of a bar is its last hour.",
         group_name=market.name,
         kinds={"duckdb", "pandas"},
+        owners=list(market.owners),
         partitions_def=hourly_partitions(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=writer_pool(market),
         metadata={
             "dagster/table_name": bars_table(timeframe),
             "database": dg.MetadataValue.path(str(market.target_database)),
+            **market_metadata(market),
         },
     )
     def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         hours = hours_of_run(context)
         with told_to_the_operator():
+            wait_for_rows(context, market, hours)
             count, written = _refresh_bars(market, timeframe, hours[0] - (market.lookback_hours - 1) * HOUR, hours[-1])
         context.log.info(
             f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written"
@@ -55,7 +59,7 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
 
 
 def _refresh_bars(market: Market, timeframe: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[int, int]:
-    """Make the stored bars from first to last those that OHLCV gives; returns (bars, rows written)."""
+    """Make the stored bars of first .. last those that OHLCV gives; returns (bars, rows written)."""
     before = HOURS_PER_BAR[timeframe] - 1
     with connect(market.source.database, read_only=True) as connection:
         ohlcv = read_ohlcv(connection, market.source.table, first - before * HOUR, last)

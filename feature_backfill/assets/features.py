@@ -4,16 +4,27 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 from feature_backfill.assets.bars import checked_bars
 from feature_backfill.assets.failures import told_to_the_operator
-from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key, writer_pool
+from feature_backfill.assets.late_rows import wait_for_rows
+from feature_backfill.assets.names import (
+    bars_key,
+    features_key,
+    hourly_partitions,
+    market_metadata,
+    ohlcv_key,
+    writer_pool,
+)
 from feature_backfill.assets.plan import Plan, make_plan
 from feature_backfill.assets.progress import ProgressListener, RunReport
 from feature_backfill.assets.ranges import hours_of_run
+from feature_backfill.assets.standing import Standing, standing
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_features
@@ -30,10 +41,15 @@ PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
 ABSENT = "absent: OHLCV has no row of this hour"
 
 
+OVERWRITE_TAG = "feature_backfill/overwrite"
+"""Run tag. "true" overwrites, for launchers that take tags and no run config."""
+
+
 class FeaturesConfig(dg.Config):
     """Options of a run."""
 
-    overwrite: bool = False
+    overwrite: bool = Field(default=False, description="Compute hours anew that are stored already, and replace them.")
+    at_most: int = Field(default=0, ge=0, description="Compute no more than so many hours, the oldest. 0: all.")
 
 
 def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefinition:
@@ -54,6 +70,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         ),
         group_name=market.name,
         kinds={"duckdb", "numpy"},
+        owners=list(market.owners),
         partitions_def=hourly_partitions(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=writer_pool(market),
@@ -63,19 +80,25 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             "dagster/column_schema": column_schema(feature_set),
             "database": dg.MetadataValue.path(str(market.target_database)),
             "feature_key": feature_set.key,
+            **market_metadata(market),
         },
     )
     def features(
         context: dg.AssetExecutionContext, config: FeaturesConfig, progress: dg.ResourceParam[ProgressListener]
     ) -> Iterator[dg.MaterializeResult[None]]:
         seconds: dict[str, float] = defaultdict(float)
+        hours = hours_of_run(context)
+        overwrite = config.overwrite or context.run.tags.get(OVERWRITE_TAG) == "true"
         with told_to_the_operator():
+            wait_for_rows(context, market, hours)
             with _timed(seconds, "plan"):
-                plan = make_plan(market, feature_set, hours_of_run(context), config.overwrite)
+                plan = make_plan(market, feature_set, hours, overwrite)
+                plan = replace(plan, compute=plan.compute[: config.at_most or None])
             progress.planned(len(plan.compute))
             preview = _compute_and_store(context, market, feature_set, plan, progress, seconds)
         report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
-        _report(context, features_key(market, feature_set), plan, report, preview)
+        summary = run_metadata(report, preview, standing(market, feature_set))
+        _report(context, features_key(market, feature_set), plan, report, summary)
         progress.finished(report)
         yield from ()
 
@@ -127,7 +150,11 @@ def _computed(market: Market, feature_set: FeatureSet, ohlcv: pd.DataFrame, hour
 
 
 def _report(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, plan: Plan, report: RunReport, preview: pd.DataFrame
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    plan: Plan,
+    report: RunReport,
+    summary: dict[str, dg.MetadataValue],
 ) -> None:
     """Tell Dagster of every hour, and of the whole with the newest of them."""
     done = plan.compute.union(plan.kept)
@@ -143,10 +170,9 @@ def _report(
         dg.AssetObservation(key, metadata={"skipped": reason}, partition=partition_key(hour))
         for hour, reason in reasons
     ]
-    summary = run_metadata(report, preview)
     if materializations:
         materializations[-1] = materializations[-1].with_metadata({**materializations[-1].metadata, **summary})
-    else:
+    elif observations:
         observations[-1] = dg.AssetObservation(
             key, metadata={**observations[-1].metadata, **summary}, partition=observations[-1].partition
         )
@@ -156,8 +182,8 @@ def _report(
     )
 
 
-def run_metadata(report: RunReport, preview: pd.DataFrame) -> dict[str, dg.MetadataValue]:
-    """What a run did, as metadata."""
+def run_metadata(report: RunReport, preview: pd.DataFrame, now: Standing | None) -> dict[str, dg.MetadataValue]:
+    """What a run did and how the feature set stands after it, as metadata."""
     by_kind = Counter(kind_of(reason) for reason in report.skipped)
     metadata: dict[str, dg.MetadataValue] = {
         "rows_written": dg.MetadataValue.int(report.computed),
@@ -166,6 +192,11 @@ def run_metadata(report: RunReport, preview: pd.DataFrame) -> dict[str, dg.Metad
         "hours_absent": dg.MetadataValue.int(report.absent),
         "hours_per_second": dg.MetadataValue.float(round(report.hours_per_second, 1)),
     }
+    if now is not None:
+        metadata["newest_stored_hour"] = dg.MetadataValue.timestamp(now.newest.tz_localize("UTC").timestamp())
+        metadata["hours_behind_ohlcv"] = dg.MetadataValue.int(now.hours_behind)
+        metadata["hours_missing"] = dg.MetadataValue.int(sum(now.missing.values()))
+        metadata["hours_missing_why"] = dg.MetadataValue.json(now.missing)
     if not preview.empty:
         metadata["preview"] = dg.MetadataValue.md(_markdown_table(preview))
     return metadata

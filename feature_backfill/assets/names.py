@@ -1,4 +1,4 @@
-"""Asset keys, partitions and pools of a market."""
+"""What the assets of a market have in common: keys, partitions, pool, metadata."""
 
 import dagster as dg
 
@@ -23,7 +23,7 @@ def features_key(market: Market, feature_set: FeatureSet) -> dg.AssetKey:
 
 
 def hourly_partitions(market: Market) -> dg.HourlyPartitionsDefinition:
-    """One partition an hour since the market's first, named by the opening of its bar; it exists once that has closed."""
+    """One partition an hour since the market's first, named by its bar's opening; it exists once that has closed."""
     return dg.HourlyPartitionsDefinition(
         start_date=market.first_hour.to_pydatetime(), timezone="UTC", fmt=PARTITION_KEY_FORMAT
     )
@@ -32,3 +32,8 @@ def hourly_partitions(market: Market) -> dg.HourlyPartitionsDefinition:
 def writer_pool(market: Market) -> str:
     """The pool of everything that writes into the market's target database."""
     return market.name
+
+
+def market_metadata(market: Market) -> dict[str, dg.MetadataValue]:
+    """The market's links, by title."""
+    return {title: dg.MetadataValue.url(link) for title, link in market.links.items()}

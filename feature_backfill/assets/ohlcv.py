@@ -3,38 +3,69 @@
 import dagster as dg
 import pandas as pd
 
-from feature_backfill.assets.names import hourly_partitions, ohlcv_key
+from feature_backfill.assets.names import hourly_partitions, market_metadata, ohlcv_key
 from feature_backfill.config import Market
 from feature_backfill.event_log import report_runless
 from feature_backfill.hours import last_closed_hour, partition_keys
-from feature_backfill.store.database import connect
-from feature_backfill.store.ohlcv import ohlcv_hours
+from feature_backfill.store.database import PATIENCE_S, connect
+from feature_backfill.store.ohlcv import ohlcv_extent, ohlcv_hours
 
 
 def ohlcv_asset(market: Market) -> dg.AssetSpec:
     """The source table; an hour that it lacks stays missing."""
     columns = [dg.TableColumn("timestamp", "timestamp", "opening time of the bar, UTC")]
     columns += [dg.TableColumn(name, "double") for name in ("open", "high", "low", "close", "volume")]
+    filled = f"imported from the files of {market.source.folder}" if market.source.folder else "filled by somebody else"
     return dg.AssetSpec(
         ohlcv_key(market),
-        description=f"Hourly bars of {market.name}, read from table {market.source.table}. An hour that the table lacks stays missing.",
+        description=(
+            f"Hourly bars of {market.name} in table {market.source.table}, {filled}. "
+            "An hour that the table lacks stays missing, and turns green once it is filled."
+        ),
         group_name=market.name,
         kinds={"duckdb"},
+        owners=list(market.owners),
         partitions_def=hourly_partitions(market),
         metadata={
             "dagster/table_name": market.source.table,
             "dagster/column_schema": dg.TableSchema(columns),
             "database": dg.MetadataValue.path(str(market.source.database)),
+            **({"folder": dg.MetadataValue.path(str(market.source.folder))} if market.source.folder else {}),
+            **market_metadata(market),
         },
     )
 
 
-def report_ohlcv(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> int:
-    """Report those of the hours that are closed and that the table holds, unless Dagster knows them; returns their number."""
-    first, last = max(hours[0], market.first_hour), min(hours[-1], last_closed_hour())
-    with connect(market.source.database, read_only=True) as connection:
+def unreported_hours(
+    instance: dg.DagsterInstance,
+    market: Market,
+    hours: pd.DatetimeIndex | None = None,
+    patience: float = PATIENCE_S,
+) -> pd.DatetimeIndex:
+    """The closed hours that the table holds and Dagster does not know as materialized.
+
+    hours: among these, of any order; by default, among all. patience: seconds to wait for a database that is taken.
+    """
+    with connect(market.source.database, read_only=True, patience=patience) as connection:
+        extent = ohlcv_extent(connection, market.source.table) if hours is None else (hours.min(), hours.max())
+        if extent is None:
+            return pd.DatetimeIndex([], dtype="datetime64[us]")
+        first, last = max(extent[0], market.first_hour), min(extent[1], last_closed_hour())
         present = ohlcv_hours(connection, market.source.table, first, last)
     known = instance.get_materialized_partitions(ohlcv_key(market))
-    keys = [key for key in partition_keys(present[present.isin(hours)]) if key not in known]
-    report_runless(instance, [dg.AssetMaterialization(ohlcv_key(market), partition=key) for key in keys])
-    return len(keys)
+    wanted = present if hours is None else present[present.isin(hours)]
+    return wanted[[key not in known for key in partition_keys(wanted)]]
+
+
+def report_present(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> None:
+    """Report hours as materialized."""
+    report_runless(
+        instance, [dg.AssetMaterialization(ohlcv_key(market), partition=key) for key in partition_keys(hours)]
+    )
+
+
+def report_ohlcv(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> int:
+    """Report those of the hours that are closed, in the table, and not known to Dagster; returns how many they are."""
+    unreported = unreported_hours(instance, market, hours)
+    report_present(instance, market, unreported)
+    return len(unreported)

@@ -1,0 +1,37 @@
+"""What a run started by the clock does about hourly rows that are late."""
+
+import dagster as dg
+import pandas as pd
+
+from feature_backfill.config import Market
+from feature_backfill.store.database import connect
+from feature_backfill.store.ohlcv import ohlcv_hours
+
+WAIT_TAG = "feature_backfill/wait_for_rows"
+"""Run tag. "true": a step whose hours lack a row tries again as the market's schedule says, then fails."""
+
+
+def wait_for_rows(context: dg.AssetExecutionContext, market: Market, hours: pd.DatetimeIndex) -> None:
+    """Where the run's tag asks for it, put the step off, and in the end fail it, while OHLCV lacks a row of its hours.
+
+    Raises RetryRequested, or Failure that names the hours when the schedule's retries are used up.
+    """
+    if context.run.tags.get(WAIT_TAG) != "true":
+        return
+    with connect(market.source.database, read_only=True) as connection:
+        late = hours.difference(ohlcv_hours(connection, market.source.table, hours[0], hours[-1]))
+    if late.empty:
+        return
+    schedule = market.schedule
+    lacking = f"{market.source.table} of {market.source.database} has no row of {', '.join(map(str, late))} yet"
+    if context.retry_number < schedule.retries:
+        context.log.warning(
+            f"{lacking}; looking again in {schedule.wait_seconds:g} s "
+            f"({context.retry_number + 1} of {schedule.retries})"
+        )
+        raise dg.RetryRequested(max_retries=schedule.retries, seconds_to_wait=schedule.wait_seconds)
+    raise dg.Failure(
+        f"{lacking}, after {schedule.retries} retries, {schedule.wait_seconds:g} s apart: see to what fills the table; "
+        "the sensor asks for the hour once its row is there, or run this again",
+        allow_retries=False,
+    )

@@ -1,0 +1,27 @@
+"""Whether files changed, told from their size and time alone: nothing is opened, so nobody's lock is in the way."""
+
+from pathlib import Path
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def database_state(path: Path) -> str:
+    """A text that changes whenever a DuckDB file is written: it and its write-ahead log."""
+    return f"{file_state(path)} {file_state(path.with_name(f'{path.name}.wal'))}"
+
+
+def folder_state(folder: Path) -> dict[str, str]:
+    """The state of each CSV and Parquet file of a folder, by name; none if there is no folder."""
+    if not folder.is_dir():
+        return {}
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return {path.name: file_state(path) for path in files}
+
+
+def file_state(path: Path) -> str:
+    """Size and time of a file; "none" if it does not exist."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "none"
+    return f"{status.st_size} {status.st_mtime_ns}"

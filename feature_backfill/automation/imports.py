@@ -1,0 +1,110 @@
+"""Importing the files of a market's folder into its OHLCV table: the job, and what the sensor asks of it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from feature_backfill.assets.names import writer_pool
+from feature_backfill.assets.ohlcv import report_ohlcv
+from feature_backfill.automation.changes import folder_state
+from feature_backfill.automation.orphans import ENDED
+from feature_backfill.automation.runs import ON_THEIR_WAY, REMEMBERED_RUNS, ended_at, pause_after
+from feature_backfill.config import Market
+from feature_backfill.errors import UserError
+from feature_backfill.sources.files import ImportReport, import_files
+
+FILES_TAG = "feature_backfill/files"
+"""Run tag: a digest of the files, with size and time, that an import is about."""
+
+
+class ImportConfig(dg.Config):
+    """Which files of the market's folder to import."""
+
+    files: list[str] = Field(default=[], description="Names of files in the folder; none: all CSV and Parquet files.")
+
+
+def import_job_name(market: Market) -> str:
+    """`<market>__import_files`."""
+    return f"{market.name}__import_files"
+
+
+def import_job(market: Market) -> dg.JobDefinition:
+    """Imports files of the market's folder, in the market's pool: it may write the file that features are stored in."""
+    folder = market.source.folder
+    assert folder is not None
+
+    @dg.op(name=f"{market.name}__import", pool=writer_pool(market), out=dg.Out(dg.Nothing))
+    def import_op(context: dg.OpExecutionContext, config: ImportConfig) -> None:
+        failures = []
+        for name in config.files or folder_state(folder):
+            try:
+                report = import_files([folder / name], market.source.database, market.source.table)
+            except UserError as error:
+                failures.append(str(error))
+                continue
+            _tell(context, name, report)
+            if len(report.hours):
+                report_ohlcv(context.instance, market, report.hours)
+        if failures:
+            raise dg.Failure("; ".join(failures), allow_retries=False)
+
+    @dg.job(
+        name=import_job_name(market),
+        description=(
+            f"Imports the CSV and Parquet files of {folder} into {market.source.table}. "
+            "Doing it again changes nothing; a file that changed updates its hours."
+        ),
+        executor_def=dg.in_process_executor,
+    )
+    def import_folder() -> None:
+        import_op()
+
+    return import_folder
+
+
+def _tell(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
+    context.log.info(f"{name}: {report.new} rows new, {report.changed} changed, {report.same} the same")
+    for reason, count in report.refused.items():
+        context.log.warning(f"{name}: refused {count}, {reason} (first: {report.examples[reason]})")
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """files: to import, if any; message: what and why; imported: the states of files that are known to be imported."""
+
+    files: list[str]
+    digest: str
+    message: str
+    imported: dict[str, str]
+
+
+def next_import(
+    instance: dg.DagsterInstance, market: Market, imported: dict[str, str], now: pd.Timestamp
+) -> ImportRequest:
+    """The files of the folder that came or changed, unless a run sees to them or failed a short time ago.
+
+    imported: the states of the files that are imported; now: UTC-naive.
+    """
+    assert market.source.folder is not None
+    present = folder_state(market.source.folder)
+    changed = {name: state for name, state in present.items() if imported.get(name) != state}
+    if not changed:
+        return ImportRequest([], "", f"{len(present)} files, all imported", imported)
+    digest = hashlib.sha256(json.dumps(changed).encode()).hexdigest()[:16]
+    job = import_job_name(market)
+    if instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=ON_THEIR_WAY)):
+        return ImportRequest([], digest, "an import is queued or going", imported)
+    tried = dg.RunsFilter(job_name=job, tags={FILES_TAG: digest}, statuses=ENDED)
+    records = instance.get_run_records(tried, limit=REMEMBERED_RUNS)
+    if any(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS for record in records):
+        return ImportRequest([], digest, f"{len(changed)} files imported", {**imported, **changed})
+    if records:
+        due = ended_at(records[0]) + pause_after(len(records))
+        if now < due:
+            told = f"the import of {', '.join(changed)} failed, asked for again from {due:%Y-%m-%d %H:%M} UTC"
+            return ImportRequest([], digest, told, imported)
+    return ImportRequest(list(changed), digest, f"importing {', '.join(changed)}", imported)

@@ -1,0 +1,83 @@
+"""What the runs of a job say about hours: which are on their way, and which have to wait because runs failed."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+import pandas as pd
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from feature_backfill.automation.orphans import ENDED
+from feature_backfill.hours import PARTITION_KEY_FORMAT, hour_of
+
+ON_THEIR_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+FIRST_PAUSE = pd.Timedelta(minutes=2)
+LONGEST_PAUSE = pd.Timedelta(hours=6)
+REMEMBERED_RUNS = 50
+
+
+def pause_after(failures: int) -> pd.Timedelta:
+    """How long to wait after the last of `failures` (1 or more) in a row: 2 minutes, 4, 8, ... at most 6 hours."""
+    return min(FIRST_PAUSE * 2 ** min(failures - 1, 16), LONGEST_PAUSE)
+
+
+def ended_at(record: dg.RunRecord) -> pd.Timestamp:
+    """When a run that has ended did so, UTC-naive."""
+    return pd.Timestamp(record.end_time or record.update_timestamp.timestamp(), unit="s")
+
+
+def asked_for(instance: dg.DagsterInstance, asset: dg.AssetKey) -> pd.DatetimeIndex:
+    """The hours of an asset that some run was ever meant to materialize, whatever became of it; ascending."""
+    planned = instance.event_log_storage.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    )
+    return pd.to_datetime(list(planned), format=PARTITION_KEY_FORMAT).as_unit("us").sort_values()
+
+
+def hours_on_their_way(
+    instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, hours: pd.DatetimeIndex
+) -> pd.DatetimeIndex:
+    """Those of the hours that a queued or going run will see to: one of the job, or one that selects the asset."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=ON_THEIR_WAY))
+    return _covered(hours, [run for run in runs if run.job_name == job or asset in (run.asset_selection or ())])
+
+
+def waiting_hours(
+    instance: dg.DagsterInstance, job: str, hours: pd.DatetimeIndex, now: pd.Timestamp
+) -> tuple[pd.DatetimeIndex, pd.Timestamp | None]:
+    """Those of the hours whose last runs failed too short a time ago to ask again, and when the first of them is due.
+
+    now: UTC-naive. The more often an hour's runs failed in a row, the longer its pause.
+    """
+    failures = pd.Series(0, index=hours)
+    due = pd.Series(pd.Timestamp.min, index=hours)
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=ENDED), limit=REMEMBERED_RUNS)
+    for record in reversed(records):
+        covered = _covered(hours, [record.dagster_run])
+        if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
+            failures[covered] = 0
+        elif len(covered):
+            failures[covered] += 1
+            due[covered] = ended_at(record) + failures[covered].map(pause_after)
+    waiting = (failures > 0) & (due > now)
+    return hours[waiting.to_numpy()], due[waiting].min() if waiting.any() else None
+
+
+def _covered(hours: pd.DatetimeIndex, runs: Iterable[dg.DagsterRun]) -> pd.DatetimeIndex:
+    """Those of the hours that lie in the partition or the partition range of a run."""
+    covered = pd.Series(False, index=hours)
+    for run in runs:
+        first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, run.tags.get(PARTITION_NAME_TAG))
+        last = run.tags.get(ASSET_PARTITION_RANGE_END_TAG, run.tags.get(PARTITION_NAME_TAG))
+        if first and last:
+            covered |= (hours >= hour_of(first)) & (hours <= hour_of(last))
+    return hours[covered.to_numpy()]

@@ -1,0 +1,35 @@
+"""The clock: each hour the one that has just closed, for those who prefer it to the sensor. Stopped by default."""
+
+import dagster as dg
+import pandas as pd
+
+from feature_backfill.assets.late_rows import WAIT_TAG
+from feature_backfill.automation.jobs import job_name
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.hours import last_closed_hour, partition_key
+
+
+def hourly_schedule(
+    market: Market, feature_set: FeatureSet, job: "dg.UnresolvedAssetJobDefinition"
+) -> dg.ScheduleDefinition:
+    """A few minutes past each hour, the partition of the hour before.
+
+    The run waits for a row that is late as the market's `schedule` says, and fails if it does not come.
+    """
+
+    @dg.schedule(
+        name=f"{job_name(market, feature_set)}__hourly",
+        job=job,
+        cron_schedule=f"{market.schedule.minute} * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"{feature_set.key}: the hour that has just closed. Fails if OHLCV does not get its row in time.",
+    )
+    def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        moment = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC").tz_localize(None)
+        hour = last_closed_hour(moment)
+        if hour < market.first_hour:
+            return dg.SkipReason(f"{hour} is before {market.first_hour}, the first hour of {market.name}")
+        return dg.RunRequest(partition_key=partition_key(hour), tags={WAIT_TAG: "true"})
+
+    return hourly

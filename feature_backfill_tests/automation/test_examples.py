@@ -1,0 +1,84 @@
+"""The markets of configs/examples: two markets with two feature sets each, from the YAML alone."""
+
+import shutil
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+
+from feature_backfill.assets.names import bars_key, features_key, ohlcv_key, writer_pool
+from feature_backfill.commands.instance import shipped_config
+from feature_backfill.config import load_markets
+from feature_backfill.definitions import build_definitions
+from feature_backfill.hours import HOUR
+from feature_backfill.sources.synthetic import synthetic_ohlcv
+from feature_backfill_tests.automation.ticks import Sensor, asked_range
+
+FIRST = pd.Timestamp("2025-01-01")
+OHLCV = synthetic_ohlcv(FIRST, 730, seed=5)
+LAST = OHLCV["timestamp"].iloc[-1]
+FIRST_WITH_720_HOURS = FIRST + 719 * HOUR
+
+
+@pytest.fixture
+def markets(tmp_path):
+    for name in ("examples", "feature_lists"):
+        shutil.copytree(shipped_config(name), tmp_path / "configs" / name)
+    (tmp_path / "data" / "ethusdt").mkdir(parents=True)
+    return load_markets(tmp_path / "configs" / "examples")
+
+
+def rows(market, key):
+    with duckdb.connect(market.target_database, read_only=True) as connection:
+        return connection.execute(
+            "SELECT ts, len(json_keys(features)) AS names FROM features WHERE feature_key = ? ORDER BY ts", [key]
+        ).df()
+
+
+def test_sensors_make_every_feature_set_current_from_a_table_and_from_files(instance, markets):
+    btcusdt, ethusdt = markets
+    with duckdb.connect(btcusdt.source.database) as connection:
+        connection.register("rows", OHLCV)
+        connection.execute(f"CREATE TABLE {btcusdt.source.table} AS SELECT * FROM rows")
+    OHLCV.to_parquet(ethusdt.source.folder / "all.parquet")
+    definitions = build_definitions(markets)
+    for market in markets:
+        ohlcv = Sensor(instance, definitions, f"{market.name}__ohlcv")
+        ohlcv.execute(ohlcv.tick())
+        assert len(instance.get_materialized_partitions(ohlcv_key(market))) == len(OHLCV)
+        for feature_set in market.feature_sets:
+            sensor = Sensor(instance, definitions, f"{market.name}__{feature_set.slug}__new_hours")
+            requests = sensor.tick()
+            assert [asked_range(request) for request in requests] == [(LAST - 48 * HOUR, LAST)]
+            assert all(result.success for result in sensor.execute(requests))
+            assert sensor.tick() == []
+            stored = rows(market, feature_set.key)
+            first = FIRST_WITH_720_HOURS if feature_set.base_hours == 720 else LAST - 48 * HOUR
+            assert list(stored["ts"]) == list(pd.date_range(first, LAST, freq="h"))
+            assert set(stored["names"]) == {len(feature_set.names)}
+
+
+def test_feature_sets_of_a_market_share_its_ohlcv_bars_and_pool(markets):
+    graph = build_definitions(markets).resolve_asset_graph()
+    for market in markets:
+        assert len(market.feature_sets) == 2
+        shared = {ohlcv_key(market), bars_key(market, "4H"), bars_key(market, "12H")}
+        for feature_set in market.feature_sets:
+            assert shared <= graph.get(features_key(market, feature_set)).parent_keys
+    assert len(graph.get_all_asset_keys()) == 12
+    for market in markets:
+        written = [bars_key(market, "4H"), *(features_key(market, feature_set) for feature_set in market.feature_sets)]
+        assert {pool for key in written for pool in graph.get(key).pools} == {writer_pool(market)}
+
+
+def test_the_catalogue_names_owners_kinds_and_links(markets):
+    btcusdt, _ = markets
+    graph = build_definitions(markets).resolve_asset_graph()
+    for key in (ohlcv_key(btcusdt), bars_key(btcusdt, "4H"), features_key(btcusdt, btcusdt.feature_sets[0])):
+        node = graph.get(key)
+        assert node.owners == ["team:research"]
+        assert "duckdb" in node.kinds
+        assert node.group_name == "btcusdt"
+        assert node.description
+        assert isinstance(node.metadata["exchange"], dg.UrlMetadataValue)

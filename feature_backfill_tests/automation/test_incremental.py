@@ -1,0 +1,202 @@
+"""The sensor of a feature set, tick by tick, with its runs."""
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+
+from feature_backfill.assets.names import features_key
+from feature_backfill.automation.incremental import Cursor, next_request
+from feature_backfill.automation.jobs import range_tags
+from feature_backfill.automation.runs import pause_after
+from feature_backfill.definitions import build_definitions
+from feature_backfill.hours import HOUR, hour_range, partition_keys
+from feature_backfill.sources.synthetic import synthetic_ohlcv
+from feature_backfill_tests.automation.ticks import Sensor, asked_range
+from feature_backfill_tests.markets import FIRST, GAP, HOURS, LAST, TABLE, execute, small_market, stored
+
+NAME = "small__short__new_hours"
+
+
+@pytest.fixture
+def market(tmp_path):
+    return small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 48, "timeframes": ["1H"]}])
+
+
+@pytest.fixture
+def sensor(instance, market):
+    return Sensor(instance, build_definitions([market]), NAME)
+
+
+def append(market, first, hours):
+    """The same market's later hours."""
+    rows = synthetic_ohlcv(FIRST, HOURS + 200, seed=3)
+    rows = rows[rows["timestamp"].between(first, first + (hours - 1) * HOUR)]
+    with duckdb.connect(market.source.database) as connection:
+        connection.register("rows", rows)
+        connection.execute(f"INSERT INTO {TABLE} SELECT * FROM rows")
+
+
+def delete_row(market, hour):
+    with duckdb.connect(market.target_database) as connection:
+        connection.execute("DELETE FROM features WHERE ts = ?", [hour])
+
+
+def in_two_hours():
+    return pd.Timestamp.now(tz="UTC").tz_localize(None) + 2 * HOUR
+
+
+def test_an_empty_feature_set_begins_49_hours_back_and_new_rows_are_asked_for_once(sensor, market):
+    requests = sensor.tick()
+    assert [asked_range(request) for request in requests] == [(LAST - 48 * HOUR, LAST)]
+    assert all(result.success for result in sensor.execute(requests))
+    assert len(stored(market)) == 49
+    assert sensor.ranges() == []
+    assert "all stored up to 2025-01-20 23:00" in sensor.message
+    append(market, LAST + HOUR, 3)
+    requests = sensor.tick()
+    assert [asked_range(request) for request in requests] == [(LAST + HOUR, LAST + 3 * HOUR)]
+    sensor.execute(requests)
+    assert list(stored(market)["ts"]) == list(hour_range(LAST - 48 * HOUR, LAST + 3 * HOUR))
+    assert sensor.ranges() == []
+    assert sensor.ranges() == []
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+def test_a_range_on_its_way_is_not_asked_for_and_what_comes_meanwhile_is(sensor, market, status):
+    (request,) = sensor.tick()
+    run = sensor.create_run(request, status)
+    assert sensor.ranges() == []
+    assert "49 hours are queued or being computed" in sensor.message
+    append(market, LAST + HOUR, 2)
+    assert sensor.ranges() == [(LAST + HOUR, LAST + 2 * HOUR)]
+    sensor.instance.delete_run(run.run_id)
+    assert sensor.ranges() == [(LAST - 46 * HOUR, LAST + 2 * HOUR)]
+
+
+def test_a_run_of_an_asset_backfill_counts_as_on_its_way(sensor, market, instance):
+    (request,) = sensor.tick()
+    instance.create_run_for_job(
+        sensor.definitions.resolve_implicit_global_asset_job_def(),
+        asset_selection=frozenset([features_key(market, market.feature_sets[0])]),
+        tags=dict(request.tags),
+    )
+    assert sensor.ranges() == []
+
+
+def test_hours_without_a_sound_lookback_are_not_asked_for_until_the_gap_is_filled_then_once(sensor, market, instance):
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", GAP + 60 * HOUR)
+    skipped = hour_range(GAP, GAP + 47 * HOUR)
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", GAP - HOUR)
+    sensor.execute(sensor.tick())
+    append(market, GAP + HOUR, 30)
+    assert sensor.ranges() == []
+    assert "30 cannot be computed, missing hours" in sensor.message
+    assert "1 have no row in OHLCV" in sensor.message
+    append(market, GAP + 31 * HOUR, 30)
+    (request,) = sensor.tick()
+    assert asked_range(request) == (GAP, GAP + 60 * HOUR)
+    sensor.execute([request])
+    assert sensor.ranges() == []
+    append(market, GAP, 1)
+    (request,) = sensor.tick()
+    assert asked_range(request) == (skipped[0], skipped[-1])
+    sensor.execute([request])
+    assert sensor.ranges() == []
+    hours = hour_range(GAP - 49 * HOUR, GAP + 60 * HOUR)
+    assert list(stored(market)["ts"]) == list(hours)
+    assert instance.get_materialized_partitions(features_key(market, market.feature_sets[0])) == set(
+        partition_keys(hours)
+    )
+
+
+def test_deleted_rows_are_asked_for_again_the_first_ever_stored_too(sensor, market):
+    sensor.execute(sensor.tick())
+    assert sensor.ranges() == []
+    for hour in (LAST - 48 * HOUR, LAST - 20 * HOUR, LAST):
+        delete_row(market, hour)
+    requests = sensor.tick()
+    assert [asked_range(request)[0] for request in requests] == [LAST - 48 * HOUR, LAST - 20 * HOUR, LAST]
+    sensor.execute(requests)
+    assert len(stored(market)) == 49
+    assert sensor.ranges() == []
+
+
+def test_old_hours_by_hand_are_no_wish_for_all_between_but_what_was_skipped_of_them_is_asked_for(sensor, market):
+    sensor.execute(sensor.tick())
+    for first, last in ((GAP - 100 * HOUR, GAP - 100 * HOUR), (GAP - HOUR, GAP + 49 * HOUR)):
+        sensor.execute([dg.RunRequest(tags=range_tags(first, last))])
+    assert sensor.ranges() == []
+    append(market, GAP, 1)
+    requests = sensor.tick()
+    assert [asked_range(request) for request in requests] == [(GAP, GAP + 47 * HOUR)]
+    sensor.execute(requests)
+    assert len(stored(market)) == 1 + 51 + 49
+    assert sensor.ranges() == []
+
+
+def test_a_failed_run_is_asked_for_again_after_a_pause_that_grows(sensor, market, instance):
+    (feature_set,) = market.feature_sets
+    (request,) = sensor.tick()
+    for failures in (1, 2):
+        instance.report_run_failed(sensor.create_run(request, dg.DagsterRunStatus.STARTED))
+        assert sensor.ranges() == []
+        assert "49 hours failed, asked for again from" in sensor.message
+        ended = pd.Timestamp.now(tz="UTC").tz_localize(None)
+        early = next_request(instance, market, feature_set, Cursor(), ended + pause_after(failures) * 0.9)
+        late = next_request(instance, market, feature_set, Cursor(), ended + pause_after(failures))
+        assert early.ranges == []
+        assert late.ranges == [asked_range(request)]
+    append(market, LAST + HOUR, 1)
+    requests = sensor.tick()
+    assert [asked_range(request) for request in requests] == [(LAST + HOUR, LAST + HOUR)]
+    sensor.execute([request])
+    delete_row(market, LAST)
+    assert sensor.ranges() == [(LAST, LAST + HOUR)], "a success ends the pauses"
+
+
+def test_at_most_bounds_a_tick_and_a_long_absence_is_caught_up(instance, tmp_path):
+    feature_sets = [{"key": "short", "base_hours": 48, "timeframes": ["1H"], "at_most": 20}]
+    market = small_market(tmp_path, feature_sets=feature_sets)
+    sensor = Sensor(instance, build_definitions([market]), NAME)
+    asked = []
+    while requests := sensor.tick():
+        asked += [asked_range(request) for request in requests]
+        sensor.execute(requests)
+    first = LAST - 48 * HOUR
+    assert asked == [
+        (first, first + 19 * HOUR),
+        (first + 20 * HOUR, first + 39 * HOUR),
+        (first + 40 * HOUR, LAST),
+    ]
+    assert len(stored(market)) == 49
+
+
+def test_a_database_that_is_missing_or_no_database_is_told_and_tried_again(sensor, market):
+    sensor.execute(sensor.tick())
+    append(market, LAST + HOUR, 1)
+    moved = market.source.database.rename(market.source.database.with_name("moved.duckdb"))
+    cursor = sensor.cursor
+    assert sensor.ranges() == []
+    assert "no DuckDB file" in sensor.message
+    assert sensor.cursor == cursor
+    moved.rename(market.source.database)
+    assert sensor.ranges() == [(LAST + HOUR, LAST + HOUR)]
+
+
+def test_nothing_is_asked_for_of_a_market_that_is_stored_to_its_end(sensor, market):
+    sensor.execute(sensor.tick())
+    fresh = Sensor(sensor.instance, build_definitions([market]), NAME)
+    assert fresh.ranges() == []
+
+
+def test_other_settings_are_looked_at_anew(instance, market, tmp_path):
+    cursor = next_request(instance, market, market.feature_sets[0], Cursor(), in_two_hours()).cursor
+    assert cursor.settled == ""
+    longer = small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 1000, "timeframes": ["1H"]}])
+    request = next_request(instance, longer, longer.feature_sets[0], cursor, in_two_hours())
+    assert request.ranges == []
+    assert "missing hours" in request.message
+    assert request.cursor.settled
+    again = next_request(instance, market, market.feature_sets[0], request.cursor, in_two_hours())
+    assert len(again.ranges) == 1

@@ -1,0 +1,74 @@
+"""Runs whose process was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import dagster as dg
+from dagster._core.events import DagsterEvent
+
+from feature_backfill.automation.orphans import end_orphans, process_exists
+
+KILLED_IN_A_STEP = """
+import os, signal
+import dagster as dg
+
+@dg.op(pool="small")
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@dg.job
+def dying():
+    dies()
+
+dying.execute_in_process(instance=dg.DagsterInstance.get())
+"""
+
+
+def test_a_killed_run_is_failed_and_its_slot_is_free(instance):
+    assert subprocess.run([sys.executable, "-c", KILLED_IN_A_STEP], capture_output=True).returncode == -signal.SIGKILL
+    (killed,) = instance.get_runs()
+    assert killed.status == dg.DagsterRunStatus.STARTED
+    assert instance.event_log_storage.get_concurrency_run_ids() == {killed.run_id}
+    assert end_orphans(instance) == [killed.run_id]
+    assert instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert instance.event_log_storage.get_concurrency_run_ids() == set()
+    assert end_orphans(instance) == []
+
+
+def test_the_slot_of_a_lost_run_that_was_failed_already_is_freed(instance):
+    @dg.job
+    def lost():
+        pass
+
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    run = instance.create_run_for_job(lost)
+    started = DagsterEvent(dg.DagsterEventType.RUN_START.value, lost.name, pid=process.pid)
+    instance.report_dagster_event(started, run.run_id)
+    instance.report_run_failed(run)
+    slots = instance.event_log_storage
+    slots.initialize_concurrency_limit_to_default("small")
+    assert slots.claim_concurrency_slot("small", run.run_id, "step").is_claimed
+    process.wait()
+    assert end_orphans(instance) == []
+    assert slots.get_concurrency_run_ids() == set()
+
+
+def test_a_run_of_a_living_process_is_left_alone(instance):
+    @dg.op(pool="small")
+    def looks():
+        assert end_orphans(instance) == []
+
+    @dg.job
+    def living():
+        looks()
+
+    assert living.execute_in_process(instance=instance).success
+
+
+def test_a_later_process_with_the_same_id_is_another():
+    now = time.time()
+    assert process_exists(os.getpid(), now)
+    assert process_exists(os.getpid(), now - 86400) == (not os.path.exists("/proc/self/stat"))

@@ -1,0 +1,46 @@
+"""The plan asked for as a job."""
+
+import pytest
+
+from feature_backfill.definitions import build_definitions
+from feature_backfill.hours import HOUR
+from feature_backfill_tests.markets import GAP, small_market
+
+
+@pytest.fixture
+def plan(instance, tmp_path):
+    market = small_market(tmp_path)
+
+    def run(**config):
+        job = build_definitions([market]).resolve_job_def("small__short__plan")
+        result = job.execute_in_process(
+            instance=instance,
+            run_config={"ops": {"small__short__plan_op": {"config": config}}},
+            raise_on_error=False,
+        )
+        assert not market.target_database.exists(), "a plan writes nothing"
+        return result
+
+    return run
+
+
+def test_a_plan_counts_hours_and_names_ranges_and_reasons(plan):
+    result = plan(start=str(GAP - 2 * HOUR), end=str(GAP + 49 * HOUR))
+    assert result.output_for_node("small__short__plan_op") == {
+        "compute": 4,
+        "stored": 0,
+        "cannot be computed": 47,
+        "not in OHLCV": 1,
+        "not closed yet": 0,
+    }
+    (output,) = [event for event in result.all_events if event.is_successful_output]
+    table = output.step_output_data.metadata["ranges"].value
+    assert f"| compute | 2 | {GAP - 2 * HOUR} | {GAP - HOUR} |" in table
+    assert "cannot be computed: missing hours | 47" in table
+
+
+def test_a_time_that_does_not_parse_fails_with_one_line(plan):
+    result = plan(start="yesterday")
+    assert not result.success
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    assert "not a timestamp: 'yesterday'" in failed.step_failure_data.user_failure_data.description
