@@ -7,6 +7,7 @@ import pandas as pd
 
 from feature_backfill.config import Market, market_from
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
+from feature_backfill.store.database import connect, has_table
 
 FIRST = pd.Timestamp("2025-01-01")
 HOURS = 480
@@ -21,7 +22,8 @@ def small_market(folder: Path, **changes: object) -> Market:
     if not source.exists():
         ohlcv = drop_hours(synthetic_ohlcv(FIRST, HOURS, seed=3), GAP, 1)
         with duckdb.connect(source) as connection:
-            connection.execute(f"CREATE TABLE {TABLE} AS SELECT * FROM ohlcv")
+            connection.register("synthetic", ohlcv)
+            connection.execute(f"CREATE TABLE {TABLE} AS SELECT * FROM synthetic")
     fields = {
         "name": "small",
         "first_hour": FIRST,
@@ -35,9 +37,12 @@ def small_market(folder: Path, **changes: object) -> Market:
 
 def stored(market: Market, key: str = "short") -> pd.DataFrame:
     """ts, features (text) and created_at of the rows under a key."""
+    columns = ["ts", "features", "created_at"]
     if not market.target_database.exists():
-        return pd.DataFrame(columns=["ts", "features", "created_at"])
-    with duckdb.connect(market.target_database, read_only=True) as connection:
+        return pd.DataFrame(columns=columns)
+    with connect(market.target_database, read_only=True) as connection:
+        if not has_table(connection, "features"):
+            return pd.DataFrame(columns=columns)
         return connection.execute(
             "SELECT ts, features, created_at FROM features WHERE feature_key = ? ORDER BY ts", [key]
         ).df()
@@ -45,5 +50,5 @@ def stored(market: Market, key: str = "short") -> pd.DataFrame:
 
 def execute(market: Market, statement: str, *values: object) -> None:
     """Change the market's OHLCV table."""
-    with duckdb.connect(market.source.database) as connection:
+    with connect(market.source.database, read_only=False) as connection:
         connection.execute(statement, list(values))

@@ -1,22 +1,23 @@
 """A backfill through the project's own assets, in this process, recorded on a Dagster instance."""
 
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from feature_backfill.assets.names import features_key
+from feature_backfill.assets.names import features_key, writer_pool
 from feature_backfill.assets.plan import Plan
-from feature_backfill.automation.jobs import job_name
+from feature_backfill.automation.jobs import job_name, range_tags
+from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.commands.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.soundness import kind_of
 from feature_backfill.errors import RunError
-from feature_backfill.hours import contiguous_runs, hour_range, partition_key
+from feature_backfill.hours import contiguous_runs, hour_range
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -39,6 +40,8 @@ def backfill(
 ) -> BackfillReport:
     """Materialize ranges of hours, a run each: the bars of the feature set, then its features.
 
+    Waits for its turn while another run writes to the market, and says so.
+
     Raises RunError, with the failure's message, if a run fails.
     """
     started = time.perf_counter()
@@ -46,12 +49,12 @@ def backfill(
     job = build_definitions([market], progress).resolve_job_def(job_name(market, feature_set))
     step = features_key(market, feature_set).to_python_identifier()
     run_config = {**QUIET, "ops": {step: {"config": {"overwrite": overwrite}}}}
+    end_orphans(instance)
     for first, last in ranges:
-        tags = {
-            ASSET_PARTITION_RANGE_START_TAG: partition_key(first),
-            ASSET_PARTITION_RANGE_END_TAG: partition_key(last),
-        }
-        result = job.execute_in_process(run_config=run_config, instance=instance, tags=tags, raise_on_error=False)
+        _tell_of_other_writers(instance, market)
+        result = job.execute_in_process(
+            run_config=run_config, instance=instance, tags=range_tags(first, last), raise_on_error=False
+        )
         if not result.success:
             raise RunError(f"run {result.run_id}: {_failure(result)}")
     parts: dict[str, float] = {}
@@ -59,6 +62,13 @@ def backfill(
         for part, seconds in report.seconds.items():
             parts[part] = parts.get(part, 0.0) + seconds
     return BackfillReport(sum(report.computed for report in progress.reports), time.perf_counter() - started, parts)
+
+
+def _tell_of_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
+    if not instance.event_log_storage.supports_global_concurrency_limits:
+        return
+    for run_id in instance.event_log_storage.get_concurrency_info(writer_pool(market)).active_run_ids:
+        print(f"waiting for run {run_id}, which writes to market {market.name}", file=sys.stderr)
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:

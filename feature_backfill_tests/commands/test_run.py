@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from feature_backfill.assets.names import features_key, ohlcv_key
 from feature_backfill.cli import main
@@ -236,3 +239,25 @@ def test_flags_that_contradict_the_configuration_are_refused(configured, capsys)
         == 0
     )
     assert len(stored(configured, "other")) == 1
+
+
+def test_a_run_waits_for_the_writer_before_it_and_says_so(market, tmp_path):
+    """Another run holds the market's slot until the command has said that it waits."""
+    where = ["--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE, *SHORT]
+    hours = ["--feature-key", "short", "--start", str(LAST), "--end", str(LAST)]
+    command = [sys.executable, "-m", "feature_backfill.cli", "run", *where, *hours]
+    with dg.DagsterInstance.get() as instance:
+        slots = instance.event_log_storage
+        slots.set_concurrency_slots(TABLE, 1)
+        other = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
+        assert slots.claim_concurrency_slot(TABLE, other.run_id, "step").is_claimed
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        try:
+            assert f"waiting for run {other.run_id}, which writes to market {TABLE}" in process.stderr.readline()
+            assert stored(market).empty
+            slots.free_concurrency_slots_for_run(other.run_id)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+            process.communicate()
+    assert list(stored(market)["ts"]) == [LAST]

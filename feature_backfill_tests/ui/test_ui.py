@@ -1,0 +1,128 @@
+"""What an operator does in the web UI, through the real webserver and the real daemon; a market for each story."""
+
+import shutil
+import signal
+
+import pandas as pd
+import pytest
+
+from feature_backfill.commands.instance import shipped_config
+from feature_backfill.hours import hour_range, partition_key, partition_keys
+from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, execute, small_market, stored
+from feature_backfill_tests.ui.server import dagster_ui, until
+
+HOUR = pd.Timedelta(hours=1)
+STORIES = ("gap", "scattered", "sensor", "together", "restart")
+CONFIG = """
+name: {name}
+first_hour: {first:%Y-%m-%dT%H:%M}
+source: {{database: {name}/ohlcv.duckdb, table: {table}}}
+target_database: {name}/features.duckdb
+feature_sets: [{{key: short, base_hours: 48, timeframes: [1H, 4H]}}]
+"""
+HISTORY = hour_range(FIRST + 47 * HOUR, LAST)
+COMPUTABLE = HISTORY.difference(hour_range(GAP, GAP + 47 * HOUR))
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """The UI and the processes behind it, over the markets of all stories; sensors are off."""
+    folder, home = tmp_path_factory.mktemp("desk"), tmp_path_factory.mktemp("home")
+    shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
+    for name in STORIES:
+        (folder / name).mkdir()
+        (folder / f"{name}.yaml").write_text(CONFIG.format(name=name, first=FIRST, table=TABLE))
+    markets = {name: small_market(folder / name, name=name) for name in STORIES}
+    with dagster_ui(folder, home) as (ui, dagster):
+        yield ui, dagster, markets
+
+
+def assets(name):
+    return [[name, "bars_4h"], [name, "features", "short"]]
+
+
+def keys(hours):
+    return partition_keys(pd.DatetimeIndex(hours))
+
+
+def fill_gap(market):
+    execute(market, f"INSERT INTO {TABLE} SELECT ?, open, high, low, close, volume FROM {TABLE} LIMIT 1", GAP)
+
+
+def test_a_range_with_a_gap_and_then_what_is_missing(desk):
+    ui, _, markets = desk
+    market, features = markets["gap"], assets("gap")[-1]
+    first = ui.finished(ui.launch_assets(assets("gap"), keys(HISTORY)))
+    assert [run["status"] for run in first["runs"]] == ["SUCCESS"]
+    assert list(stored(market)["ts"]) == list(COMPUTABLE)
+    assert ui.partitions(features) == [
+        (partition_key(HISTORY[0]), partition_key(GAP - HOUR)),
+        (partition_key(GAP + 48 * HOUR), partition_key(LAST)),
+    ]
+    before = stored(market)
+    ui.finished(ui.launch_assets(assets("gap"), keys(HISTORY)))
+    pd.testing.assert_frame_equal(stored(market), before)
+    fill_gap(market)
+    missing = ui.finished(ui.launch_job("gap__short", keys(HISTORY.difference(COMPUTABLE))))
+    assert missing["status"] == "COMPLETED_SUCCESS"
+    after = stored(market)
+    assert list(after["ts"]) == list(HISTORY)
+    assert after.merge(before, on=["ts", "created_at"]).shape[0] == len(before)
+    assert ui.partitions(features) == [(partition_key(HISTORY[0]), partition_key(LAST))]
+
+
+def test_scattered_hours_are_a_run_each_and_the_only_ones(desk):
+    ui, _, markets = desk
+    scattered = [GAP - 30 * HOUR, GAP + 70 * HOUR, LAST]
+    done = ui.finished(ui.launch_job("scattered__short", keys(scattered)))
+    assert done["status"] == "COMPLETED_SUCCESS"
+    assert len(done["runs"]) == 3
+    assert list(stored(markets["scattered"])["ts"]) == scattered
+
+
+def test_the_sensor_fills_what_is_new_and_what_a_filled_gap_allows(desk):
+    ui, _, markets = desk
+    market = markets["sensor"]
+    execute(market, f"CREATE TABLE later AS SELECT * FROM {TABLE} WHERE timestamp > ?", LAST - 5 * HOUR)
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", LAST - 5 * HOUR)
+    known = hour_range(GAP - 20 * HOUR, LAST - 5 * HOUR)
+    ui.finished(ui.launch_job("sensor__short", keys(known)))
+    before = stored(market)
+    assert list(before["ts"]) == list(known.intersection(COMPUTABLE))
+    ui.start_sensor(next(name for name in ui.sensors() if name.startswith("sensor__short")))
+    execute(market, f"INSERT INTO {TABLE} SELECT * FROM later")
+    until(lambda: True if stored(market)["ts"].max() == LAST else None)
+    expected = hour_range(GAP - 20 * HOUR, LAST).intersection(COMPUTABLE)
+    assert list(stored(market)["ts"]) == list(expected)
+    fill_gap(market)
+    until(lambda: True if len(stored(market)) == len(expected) + 48 else None)
+    after = stored(market)
+    assert list(after["ts"]) == list(hour_range(GAP - 20 * HOUR, LAST))
+    assert after.merge(before, on=["ts", "created_at"]).shape[0] == len(before)
+    ui.stop_sensors()
+
+
+def test_backfills_and_the_sensor_together_compute_each_hour_once(desk):
+    ui, _, markets = desk
+    ui.start_sensor(next(name for name in ui.sensors() if name.startswith("together__short")))
+    halves = HISTORY[:250], HISTORY[200:]
+    launched = [ui.launch_assets(assets("together"), keys(half)) for half in halves]
+    for backfill in map(ui.finished, launched):
+        assert {run["status"] for run in backfill["runs"]} == {"SUCCESS"}
+    ui.stop_sensors()
+    rows = stored(markets["together"])
+    assert list(rows["ts"]) == list(COMPUTABLE)
+
+
+def test_a_daemon_killed_in_the_middle_of_a_backfill_loses_nothing(desk):
+    ui, dagster, markets = desk
+    market, scattered = markets["restart"], COMPUTABLE[::100]
+    backfill = ui.launch_job("restart__short", keys(scattered))
+    until(lambda: True if len(stored(market)) >= 2 else None)
+    dagster.stop("daemon", signal.SIGKILL)
+    before = stored(market)
+    dagster.start_daemon()
+    ui.finished(backfill)
+    after = stored(market)
+    assert list(after["ts"]) == list(scattered)
+    assert after.merge(before, on=["ts", "created_at"]).shape[0] == len(before)
