@@ -90,7 +90,7 @@ def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframe: str) -> pd.Data
         if wrong.any():
             stamps = both.loc[wrong, "timestamp"]
             raise UserError(
-                f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps.iloc[0]} to {stamps.iloc[-1]}: materialize "
-                f"{bars_key(market, timeframe).to_user_string()} for these hours, or together with the features"
+                f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps.iloc[0]} to {stamps.iloc[-1]}: "
+                f"materialize {bars_key(market, timeframe).to_user_string()} for these hours, or with the features"
             )
     return stored[stored["timestamp"].isin(built["timestamp"])]

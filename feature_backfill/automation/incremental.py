@@ -66,7 +66,7 @@ def next_request(
         return _nothing(cursor, state, f"{market.source.table} has no closed hour since {market.first_hour}")
     first = _first_hour(market, cursor, stored, last)
     cursor = Cursor(since=partition_key(first))
-    asked_before = asked_for(instance, features_key(market, feature_set))
+    asked_before = asked_for(instance, job_name(market, feature_set), features_key(market, feature_set))
     asked_before = asked_before[(asked_before >= market.first_hour) & (asked_before <= last)]
     unstored = hour_range(first, last).union(asked_before).difference(stored)
     if unstored.empty:
@@ -87,9 +87,9 @@ def _request(
     cursor: Cursor,
 ) -> Request:
     """The plan's hours without those on their way and those that wait after a failure, the oldest at_most of them."""
-    job = job_name(market, feature_set)
-    moving = hours_on_their_way(instance, job, features_key(market, feature_set), plan.compute)
-    waiting, due = waiting_hours(instance, job, plan.compute, now)
+    job, key = job_name(market, feature_set), features_key(market, feature_set)
+    moving = hours_on_their_way(instance, job, key, plan.compute)
+    waiting, due = waiting_hours(instance, job, key, plan.compute, now)
     free = plan.compute.difference(moving).difference(waiting)
     asked = free[: feature_set.at_most]
     ranges = _ranges(plan, asked, moving.union(waiting), stored)
@@ -115,7 +115,7 @@ def _ends(
 
 
 def _first_hour(market: Market, cursor: Cursor, stored: pd.DatetimeIndex, last: pd.Timestamp) -> pd.Timestamp:
-    """From where on the sensor sees to every hour: the first one stored when it first looked; if none is, 49 hours back.
+    """From where on the sensor sees to every hour: the first stored when it first looked; if none is, 49 hours back.
 
     What is stored later before that hour does not move it: a backfill of some old hours is no wish for all between.
     """

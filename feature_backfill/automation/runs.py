@@ -22,7 +22,7 @@ ON_THEIR_WAY = [
 ]
 FIRST_PAUSE = pd.Timedelta(minutes=2)
 LONGEST_PAUSE = pd.Timedelta(hours=6)
-REMEMBERED_RUNS = 50
+REMEMBERED_RUNS = 200
 
 
 def pause_after(failures: int) -> pd.Timedelta:
@@ -35,12 +35,14 @@ def ended_at(record: dg.RunRecord) -> pd.Timestamp:
     return pd.Timestamp(record.end_time or record.update_timestamp.timestamp(), unit="s")
 
 
-def asked_for(instance: dg.DagsterInstance, asset: dg.AssetKey) -> pd.DatetimeIndex:
-    """The hours of an asset that some run was ever meant to materialize, whatever became of it; ascending."""
+def asked_for(instance: dg.DagsterInstance, job: str, asset: dg.AssetKey) -> pd.DatetimeIndex:
+    """The hours of an asset that some run was ever meant to materialize, unless somebody canceled it; ascending."""
     planned = instance.event_log_storage.get_latest_storage_id_by_partition(
         asset, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     )
-    return pd.to_datetime(list(planned), format=PARTITION_KEY_FORMAT).as_unit("us").sort_values()
+    hours = pd.to_datetime(list(planned), format=PARTITION_KEY_FORMAT).as_unit("us").sort_values()
+    canceled = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=REMEMBERED_RUNS)
+    return hours.difference(_covered(hours, [run for run in canceled if _is_about(run, job, asset)]))
 
 
 def hours_on_their_way(
@@ -48,11 +50,11 @@ def hours_on_their_way(
 ) -> pd.DatetimeIndex:
     """Those of the hours that a queued or going run will see to: one of the job, or one that selects the asset."""
     runs = instance.get_runs(dg.RunsFilter(statuses=ON_THEIR_WAY))
-    return _covered(hours, [run for run in runs if run.job_name == job or asset in (run.asset_selection or ())])
+    return _covered(hours, [run for run in runs if _is_about(run, job, asset)])
 
 
 def waiting_hours(
-    instance: dg.DagsterInstance, job: str, hours: pd.DatetimeIndex, now: pd.Timestamp
+    instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, hours: pd.DatetimeIndex, now: pd.Timestamp
 ) -> tuple[pd.DatetimeIndex, pd.Timestamp | None]:
     """Those of the hours whose last runs failed too short a time ago to ask again, and when the first of them is due.
 
@@ -60,8 +62,8 @@ def waiting_hours(
     """
     failures = pd.Series(0, index=hours)
     due = pd.Series(pd.Timestamp.min, index=hours)
-    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=ENDED), limit=REMEMBERED_RUNS)
-    for record in reversed(records):
+    records = instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=REMEMBERED_RUNS)
+    for record in reversed([record for record in records if _is_about(record.dagster_run, job, asset)]):
         covered = _covered(hours, [record.dagster_run])
         if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
             failures[covered] = 0
@@ -70,6 +72,11 @@ def waiting_hours(
             due[covered] = ended_at(record) + failures[covered].map(pause_after)
     waiting = (failures > 0) & (due > now)
     return hours[waiting.to_numpy()], due[waiting].min() if waiting.any() else None
+
+
+def _is_about(run: dg.DagsterRun, job: str, asset: dg.AssetKey) -> bool:
+    """Whether a run is one of the job, or one that selects the asset, as those of an asset backfill do."""
+    return run.job_name == job or asset in (run.asset_selection or ())
 
 
 def _covered(hours: pd.DatetimeIndex, runs: Iterable[dg.DagsterRun]) -> pd.DatetimeIndex:

@@ -135,6 +135,14 @@ def test_old_hours_by_hand_are_no_wish_for_all_between_but_what_was_skipped_of_t
     assert sensor.ranges() == []
 
 
+def test_old_hours_of_a_canceled_run_are_not_asked_for(sensor, market, instance):
+    sensor.execute(sensor.tick())
+    old = dg.RunRequest(tags=range_tags(GAP - 100 * HOUR, GAP - 90 * HOUR))
+    instance.report_run_canceled(sensor.create_run(old, dg.DagsterRunStatus.STARTED))
+    delete_row(market, LAST)
+    assert sensor.ranges() == [(LAST, LAST)]
+
+
 def test_a_failed_run_is_asked_for_again_after_a_pause_that_grows(sensor, market, instance):
     (feature_set,) = market.feature_sets
     (request,) = sensor.tick()
