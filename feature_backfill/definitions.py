@@ -9,6 +9,7 @@ from feature_backfill.assets.bars import bars_asset
 from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
+from feature_backfill.assets.target import target_database, target_key
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
 from feature_backfill.automation.plans import plan_job
@@ -47,6 +48,7 @@ def _market_definitions(market: Market) -> dg.Definitions:
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
         ],
         jobs=jobs,
+        resources={target_key(market): target_database(market)},
         schedules=schedules,
         sensors=sensors,
     )

@@ -5,12 +5,17 @@ records a thousand at a time. Proved with Dagster 1.13.27 (SQLAlchemy 2.1); ever
 API and that the project leans on is in this file.
 """
 
+import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import sqlalchemy as db
 from dagster import (
     AssetExecutionContext,
     AssetMaterialization,
@@ -21,7 +26,8 @@ from dagster import (
     EventLogEntry,
 )
 from dagster._core.errors import DagsterInvalidPropertyError
-from dagster._core.events import DagsterEventBatchMetadata, StepMaterializationData
+from dagster._core.events import AssetObservationData, DagsterEventBatchMetadata, StepMaterializationData
+from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
@@ -74,29 +80,69 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
         table = SqlEventLogStorageTable
-        rows = [self._event_to_row(event) for event in events]
+        rows = self._event_rows(events)
         with self.run_connection(run_id) as conn:  # each run has a database of its own, the index spans all runs
             conn.execute(table.insert(), rows)
         with self.index_transaction() as conn:
-            event_ids = conn.scalars(table.insert().returning(table.c.id, sort_by_parameter_order=True), rows).all()
-            self._store_asset_event_tags(conn, events, event_ids)
-            for event_id, event in _last_of_each_kind(event_ids, events):
+            conn.execute(table.insert(), rows)
+            # The transaction has the database to itself, so SQLite has numbered its rows one after another.
+            last_id = conn.scalars(db.select(db.func.last_insert_rowid())).one()
+            numbered = list(zip(range(last_id - len(events) + 1, last_id + 1), events, strict=True))
+            tagged = [(event_id, event) for event_id, event in numbered if event.tags]
+            self._store_asset_event_tags(conn, [event for _, event in tagged], [event_id for event_id, _ in tagged])
+            # An asset's row among the asset keys is that of the last event of each asset and type.
+            keys = [(row["asset_key"], row["dagster_event_type"]) for row in rows]
+            for event_id, event in sorted(dict(zip(keys, numbered, strict=True)).values(), key=itemgetter(0)):
                 self._store_asset_event(conn, event, event_id)
+
+    def _event_rows(self, events: Sequence[EventLogEntry]) -> list[dict[str, Any]]:
+        """Dagster's row of each event, made once for all events that differ in nothing but partition and timestamp."""
+        rows: list[dict[str, Any]] = []
+        templates: dict[str, tuple[dict[str, Any], list[str]]] = {}
+        for event in events:
+            partition, shape = _partition_apart(event)
+            varying = json.dumps(partition), json.dumps(event.timestamp)
+            if shape in templates:
+                row, (head, middle, tail) = templates[shape]
+                text = f"{head}{varying[0]}{middle}{varying[1]}{tail}"
+                timestamp = self._event_insert_timestamp(event)  # type: ignore[no-untyped-call]
+                rows.append({**row, "event": text, "timestamp": timestamp, "partition": partition or None})
+            else:
+                rows.append(self._event_to_row(event))
+                parts = _split_in_turn(rows[-1]["event"], varying)
+                if partition and len(parts) == 3:
+                    templates[shape] = rows[-1], parts
+        if rows[-1] != self._event_to_row(events[-1]):  # a Dagster that derives more from the two than we know
+            return [self._event_to_row(event) for event in events]
+        return rows
 
 
 def _batchable_run_id(event: EventLogEntry) -> str | None:
     return event.run_id if event.is_dagster_event and event.dagster_event_type in _BATCHED_TYPES else None
 
 
-def _last_of_each_kind(
-    event_ids: Sequence[int], events: Sequence[EventLogEntry]
-) -> Iterable[tuple[int, EventLogEntry]]:
-    """The events that decide an asset's row among the asset keys: of each asset and event type the last, in order."""
-    last = {
-        (event.get_dagster_event().asset_key, event.dagster_event_type): (event_id, event)
-        for event_id, event in zip(event_ids, events, strict=True)
-    }
-    return sorted(last.values(), key=lambda numbered: numbered[0])
+def _partition_apart(event: EventLogEntry) -> tuple[str | None, str]:
+    """The partition of an asset event, and all that it says but for partition and timestamp."""
+    dagster_event = event.get_dagster_event()
+    data: Any = dagster_event.event_specific_data
+    rest: Any
+    match data:
+        case StepMaterializationData(materialization=told):
+            rest = data._replace(materialization=told._replace(partition=None))
+        case AssetObservationData(asset_observation=told):
+            rest = data._replace(asset_observation=told._replace(partition=None))
+        case told:  # planned
+            rest = told._replace(partition=None)
+    shape = event._replace(timestamp=0.0, dagster_event=dagster_event._replace(event_specific_data=rest))
+    return told.partition, repr(shape)  # equal values may serialize differently (1, 1.0, True), but not with equal repr
+
+
+def _split_in_turn(text: str, separators: Sequence[str]) -> list[str]:
+    """The text around the separators, one part more than they are if each is there once, in their order."""
+    parts = [text]
+    for separator in separators:
+        parts[-1:] = parts[-1].split(separator)
+    return parts
 
 
 def report_hours(
@@ -107,7 +153,7 @@ def report_hours(
     """What `context.log_event` would report for each event in turn, in batches where the instance writes batches.
 
     For the body of an asset whose run leaves hours out: a materialization per computed hour, an observation with the
-    reason per skipped hour.
+    reason per skipped hour. Loggers and log handlers do not hear of them one by one: they cost more than the records.
     """
     try:
         step = context.get_step_execution_context()
@@ -115,11 +161,42 @@ def report_hours(
         for event in (*materializations, *observations):
             context.log_event(event)
         return
-    logged = context.op_execution_context._events
+    unlogged: Any = _UnloggedStep(context.instance, step.run_id, step.job_name, step.step, step.event_tags)
+    reported = context.op_execution_context._events
     for materialization, batch in _in_one_batch(materializations):
-        logged.append(DagsterEvent.asset_materialization(step, materialization, batch))
+        reported.append(DagsterEvent.asset_materialization(unlogged, materialization, batch))
     for observation, batch in _in_one_batch(observations):
-        logged.append(DagsterEvent.asset_observation(step, observation, batch))
+        reported.append(DagsterEvent.asset_observation(unlogged, observation, batch))
+
+
+@dataclass(frozen=True)
+class _UnloggedStep:
+    """All that Dagster needs of a step to make its events, with a log that leads straight into the event log."""
+
+    instance: DagsterInstance
+    run_id: str
+    job_name: str
+    step: ExecutionStep
+    event_tags: Mapping[str, str]
+
+    @property
+    def log(self) -> "_UnloggedStep":
+        return self
+
+    def log_dagster_event(
+        self, level: int, msg: str, dagster_event: DagsterEvent, batch_metadata: DagsterEventBatchMetadata | None
+    ) -> None:
+        entry = EventLogEntry(  # type: ignore[no-untyped-call]
+            error_info=None,
+            level=level,
+            user_message=msg,
+            run_id=self.run_id,
+            timestamp=time.time(),
+            step_key=self.step.key,
+            job_name=self.job_name,
+            dagster_event=dagster_event,
+        )
+        self.instance.handle_new_event(entry, batch_metadata=batch_metadata)
 
 
 def report_runless(instance: DagsterInstance, materializations: Sequence[AssetMaterialization]) -> None:

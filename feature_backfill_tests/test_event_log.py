@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as db
-from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.test_utils import in_process_test_workspace
@@ -261,6 +261,49 @@ def test_any_batch_leaves_what_its_events_leave_one_by_one(pair: Pair, tmp_path:
     at_once.store_event_batch(events)
     for shard in ("index", RUNS[1], RUNS[2], ""):
         assert stored_rows(at_once, shard) == stored_rows(one_by_one, shard)
+
+
+def told_of_hours(metadata: Sequence[Mapping[str, Any]], hours: Sequence[str | None]) -> list[dg.EventLogEntry]:
+    """What an instance would store of these materializations."""
+    events: list[dg.EventLogEntry] = []
+    with dg.instance_for_test() as instance:
+        instance.add_event_listener("", events.append)
+        for values, hour in zip(metadata, hours, strict=True):
+            instance.report_runless_asset_event(dg.AssetMaterialization(OHLCV, metadata=values, partition=hour))
+    return events
+
+
+class Whisper(str):
+    """Texts that differ, but not to the eye."""
+
+    def __repr__(self) -> str:
+        return "hush"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "hours"),
+    [
+        ([{"n": 440}] * 6, HOURS[:6]),
+        ([{"n": value} for value in (1, 1.0, True, "1", -0.0, 0.0)], HOURS[:6]),  # equal, not the same
+        ([{"n": {"rows": value}} for value in (1, 1.0, True, 1)], HOURS[:4]),
+        ([{"of": hour} for hour in (HOURS[0], HOURS[0], HOURS[1], HOURS[1])], HOURS[:4]),  # its own partition's text
+        ([{"of": f'"partition": "{HOURS[0]}"'}] * 3, HOURS[:3]),
+        ([{"n": 440}] * 5, [HOURS[0], HOURS[1], None, "", 'a "quoted" \u20bf|\\']),
+        ([{"n": 440}] * 3, [None, None, HOURS[0]]),
+        ([{"said": Whisper(text)} for text in ("rows", "more rows", "no rows")], HOURS[:3]),
+    ],
+)
+def test_the_stored_text_is_dagsters_to_the_byte(
+    metadata: Sequence[Mapping[str, Any]], hours: Sequence[str | None], tmp_path: Path
+) -> None:
+    events = told_of_hours(metadata, hours)
+    storage = BatchedSqliteEventLogStorage(str(tmp_path))
+    storage.store_event_batch(events)
+    for connection in (storage.run_connection(""), storage.index_connection()):
+        with connection as conn:
+            rows = [dict(row) for row in conn.execute(SqlEventLogStorageTable.select()).mappings()]
+        assert [row.pop("id") for row in rows] == [*range(1, len(events) + 1)]
+        assert rows == [storage._event_to_row(event) for event in events]
 
 
 def test_opening_the_instance_turns_batches_on(monkeypatch: pytest.MonkeyPatch) -> None:

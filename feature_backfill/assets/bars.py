@@ -10,6 +10,7 @@ from feature_backfill.assets.failures import told_to_the_operator
 from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import bars_key, hourly_partitions, market_metadata, ohlcv_key, writer_pool
 from feature_backfill.assets.ranges import hours_of_run
+from feature_backfill.assets.target import TargetDatabase, target_key, target_of_run
 from feature_backfill.config import Market
 from feature_backfill.engine.bars import COLUMNS, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
@@ -39,6 +40,7 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
         partitions_def=hourly_partitions(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=writer_pool(market),
+        required_resource_keys={target_key(market)},
         metadata={
             "dagster/table_name": bars_table(timeframe),
             "database": dg.MetadataValue.path(str(market.target_database)),
@@ -49,7 +51,8 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
         hours = hours_of_run(context)
         with told_to_the_operator():
             wait_for_rows(context, market, hours)
-            count, written = _refresh_bars(market, timeframe, hours[0] - (market.lookback_hours - 1) * HOUR, hours[-1])
+            first = hours[0] - (market.lookback_hours - 1) * HOUR
+            count, written = _refresh_bars(target_of_run(context, market), market, timeframe, first, hours[-1])
         context.log.info(
             f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written"
         )
@@ -58,14 +61,16 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
     return bars
 
 
-def _refresh_bars(market: Market, timeframe: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[int, int]:
+def _refresh_bars(
+    target: TargetDatabase, market: Market, timeframe: str, first: pd.Timestamp, last: pd.Timestamp
+) -> tuple[int, int]:
     """Make the stored bars of first .. last those that OHLCV gives; returns (bars, rows written)."""
     before = HOURS_PER_BAR[timeframe] - 1
     with connect(market.source.database, read_only=True) as connection:
         ohlcv = read_ohlcv(connection, market.source.table, first - before * HOUR, last)
     built = complete_bars(ohlcv, timeframe)
     built = built[built["timestamp"] >= first]
-    with connect(market.target_database, read_only=False) as connection:
+    with target.get_connection() as connection:
         return len(built), write_bars(connection, timeframe, first, last, built)
 
 

@@ -25,13 +25,13 @@ from feature_backfill.assets.plan import Plan, make_plan
 from feature_backfill.assets.progress import ProgressListener, RunReport
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.standing import Standing, standing
+from feature_backfill.assets.target import target_key, target_of_run
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.engine.soundness import kind_of
 from feature_backfill.event_log import report_hours
 from feature_backfill.hours import HOUR, partition_key
-from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, write_features
 
 CHUNK_HOURS = 4096
@@ -74,6 +74,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         partitions_def=hourly_partitions(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=writer_pool(market),
+        required_resource_keys={target_key(market), "progress"},
         output_required=False,
         metadata={
             "dagster/table_name": "features",
@@ -83,9 +84,8 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             **market_metadata(market),
         },
     )
-    def features(
-        context: dg.AssetExecutionContext, config: FeaturesConfig, progress: dg.ResourceParam[ProgressListener]
-    ) -> Iterator[dg.MaterializeResult[None]]:
+    def features(context: dg.AssetExecutionContext, config: FeaturesConfig) -> Iterator[dg.MaterializeResult[None]]:
+        progress: ProgressListener = context.resources.progress
         seconds: dict[str, float] = defaultdict(float)
         hours = hours_of_run(context)
         overwrite = config.overwrite or context.run.tags.get(OVERWRITE_TAG) == "true"
@@ -125,7 +125,7 @@ def _compute_and_store(
         hours = plan.compute[start : start + CHUNK_HOURS]
         with _timed(seconds, "compute"):
             frame = _computed(market, feature_set, plan.ohlcv, hours)
-        with _timed(seconds, "store"), connect(market.target_database, read_only=False) as connection:
+        with _timed(seconds, "store"), target_of_run(context, market).get_connection() as connection:
             ensure_features_table(connection)
             write_features(connection, feature_set.key, frame, feature_set.missing)
         progress.stored(len(hours))

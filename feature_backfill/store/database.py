@@ -185,7 +185,9 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect(config={"temp_directory": f"{path}.tmp", "force_compression": "uncompressed"})
     try:
-        connection.execute(f"ATTACH ? AS target (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_SIZE})", [str(path)])
+        # ATTACH takes parameters only since DuckDB 2.
+        file = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{file}' AS target (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_SIZE})")
         connection.execute("USE target")
     except BaseException:
         connection.close()

@@ -97,7 +97,7 @@ def write_features(
     Returns the number of rows written.
     """
     for start in range(0, len(frame), _ROWS_PER_TRANSACTION):
-        rows = _rows_of_structs(frame.iloc[start : start + _ROWS_PER_TRANSACTION], missing)
+        rows = _incoming_rows(frame.iloc[start : start + _ROWS_PER_TRANSACTION], missing)
         connection.register(_INCOMING, rows)
         try:
             with transaction(connection):
@@ -122,7 +122,7 @@ def delete_features(connection: duckdb.DuckDBPyConnection, feature_key: str) -> 
 
 
 def read_features(
-    database: Path,
+    database: Path | str,
     feature_key: str,
     start: pd.Timestamp | str | None = None,
     end: pd.Timestamp | str | None = None,
@@ -145,12 +145,16 @@ def read_features(
         return pd.DataFrame(_values(connection, feature_key, hours, names), index=hours, columns=names)
 
 
-def _rows_of_structs(frame: pd.DataFrame, missing: Missing) -> pa.Table:
-    """The hours and a struct of the values, in batches that several threads can take."""
-    values = frame.to_numpy(dtype="float64").T
-    columns = [pa.array(column, mask=~np.isfinite(column) if missing == "null" else None) for column in values]
-    structs = pa.StructArray.from_arrays(columns, names=list(frame.columns)) if columns else [{}] * len(frame)
-    table = pa.table({"ts": frame.index.to_numpy(dtype="datetime64[us]"), "features": structs})
+def _incoming_rows(frame: pd.DataFrame, missing: Missing) -> pa.Table:
+    """The hours and, as one struct each, their values, in batches that several threads can take."""
+    if frame.columns.empty:
+        # DuckDB before 2 refuses a struct without fields; an empty map becomes the same JSON.
+        objects = pa.array([[]] * len(frame), type=pa.map_(pa.string(), pa.float64()))
+    else:
+        values = frame.to_numpy(dtype="float64").T
+        columns = [pa.array(column, mask=~np.isfinite(column) if missing == "null" else None) for column in values]
+        objects = pa.StructArray.from_arrays(columns, names=list(frame.columns))
+    table = pa.table({"ts": frame.index.to_numpy(dtype="datetime64[us]"), "features": objects})
     return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_PER_BATCH), table.schema)
 
 

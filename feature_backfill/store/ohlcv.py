@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, describe_table, has_table, quoted
+from feature_backfill.store.database import database_path, describe_table, has_table, quoted, transaction
 
 VALUE_COLUMNS = ("open", "high", "low", "close", "volume")
 OHLCV_COLUMNS = ("timestamp", *VALUE_COLUMNS)
@@ -94,7 +94,7 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
     Raises UserError if the table cannot take the rows.
     """
     try:
-        with _incoming(connection, ohlcv), _transaction(connection):
+        with _incoming(connection, ohlcv), transaction(connection):
             if not has_table(connection, table):
                 values = ", ".join(f"{column} DOUBLE" for column in VALUE_COLUMNS)
                 connection.execute(f"CREATE TABLE {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
@@ -156,17 +156,6 @@ def _incoming(connection: duckdb.DuckDBPyConnection, ohlcv: pd.DataFrame) -> Ite
         yield
     finally:
         connection.unregister(_INCOMING)
-
-
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
 
 
 def _between(connection: duckdb.DuckDBPyConnection, table: str) -> str:

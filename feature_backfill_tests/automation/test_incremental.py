@@ -141,6 +141,9 @@ def test_old_hours_of_a_canceled_run_are_not_asked_for(sensor, market, instance)
     instance.report_run_canceled(sensor.create_run(old, dg.DagsterRunStatus.STARTED))
     delete_row(market, LAST)
     assert sensor.ranges() == [(LAST, LAST)]
+    tomorrow = pd.Timestamp.now(tz="UTC").tz_localize(None) + 24 * HOUR
+    cursor = Cursor.model_validate_json(sensor.cursor)
+    assert next_request(instance, market, market.feature_sets[0], cursor, tomorrow).ranges == [(LAST, LAST)]
 
 
 def test_a_failed_run_is_asked_for_again_after_a_pause_that_grows(sensor, market, instance):

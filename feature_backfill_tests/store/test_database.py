@@ -1,6 +1,6 @@
+import logging
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +35,20 @@ def path(tmp_path: Path) -> Path:
     with duckdb.connect(path) as connection:
         connection.execute("CREATE TABLE hours (ts TIMESTAMP)")
     return path
+
+
+class LetGoWhenTold(logging.Handler):
+    """Ends the process that holds a file as soon as somebody says that it waits."""
+
+    def __init__(self, holder: subprocess.Popen[str]) -> None:
+        super().__init__()
+        self.holder = holder
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+        assert self.holder.stdin is not None
+        self.holder.stdin.close()
 
 
 @contextmanager
@@ -161,13 +175,18 @@ def test_readers_of_two_processes_do_not_wait(path: Path) -> None:
         assert has_table(connection, "hours")
 
 
-def test_waits_for_a_file_that_is_let_go(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_waits_for_a_file_that_is_let_go(path: Path) -> None:
     with held_by_another_process(path, read_only=False) as holder:
-        assert holder.stdin is not None
-        threading.Timer(0.1, holder.stdin.close).start()
-        with connect(path, read_only=False, patience=60.0) as connection:
-            assert has_table(connection, "hours")
-    assert "is in use; waiting" in caplog.text
+        handler = LetGoWhenTold(holder)
+        logger = logging.getLogger("feature_backfill.store.database")
+        logger.addHandler(handler)
+        try:
+            with connect(path, read_only=False) as connection:
+                assert has_table(connection, "hours")
+        finally:
+            logger.removeHandler(handler)
+    (message,) = handler.messages
+    assert f"{path} is in use; waiting" in message
 
 
 @pytest.mark.parametrize(("first", "second"), [(False, True), (False, False), (True, False)])

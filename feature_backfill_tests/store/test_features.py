@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_backfill.errors import UserError
@@ -106,6 +106,7 @@ def test_no_rows(connection: duckdb.DuckDBPyConnection) -> None:
     assert write_features(connection, "k", frame().iloc[:0]) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(), min_size=1, max_size=50), st.sampled_from(["null", "nan"]))
 def test_every_float_comes_back_bit_for_bit(
     in_memory: duckdb.DuckDBPyConnection, values: list[float], missing: features.Missing
