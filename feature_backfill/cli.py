@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _add_import(
         commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
     )
+    _add_export(commands.add_parser("export", help="stored rows of a feature key into a Parquet file"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
 
@@ -98,6 +99,16 @@ def _add_import(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--duckdb", type=Path, required=True, help="database of the table; made if missing")
     command.add_argument("--table", required=True, help="table to insert into or update by timestamp; made if missing")
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE.parquet", help="file to write, replaced if there is one")
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    command.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
+    command.add_argument("--duckdb", type=Path, help="database of OHLCV and features")
+    command.add_argument("--start", help="first hour; without it the first stored")
+    command.add_argument("--end", help="last hour; without it the last stored")
+    command.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:

@@ -1,0 +1,17 @@
+import pytest
+
+from benchmarks.__main__ import main
+
+
+@pytest.mark.parametrize(("part", "figure"), [("store", "read, all columns"), ("talib", "all, times TA-Lib")])
+def test_a_part_prints_its_figures(capsys, part, figure):
+    if part == "talib":
+        pytest.importorskip("talib")
+    main([part, "--hours", "10"])
+    assert figure in capsys.readouterr().out
+
+
+def test_an_unknown_part_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["speed"])
+    assert "there are compute, store" in capsys.readouterr().err
