@@ -32,6 +32,8 @@ def to_utc(stamps: Iterable[object]) -> pd.DatetimeIndex:
 
     Raises ValueError with the stamps that do not parse.
     """
+    if isinstance(stamps, pd.Series) and stamps.dtype.kind == "M":
+        stamps = pd.DatetimeIndex(stamps)
     if isinstance(stamps, pd.DatetimeIndex):
         return (stamps.tz_convert("UTC").tz_localize(None) if stamps.tz is not None else stamps).as_unit("us")
     parsed = [_parse(stamp) for stamp in stamps]

@@ -55,6 +55,7 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
     connection = _open_patiently(path, read_only, patience)
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         yield connection
     finally:
         connection.close()
