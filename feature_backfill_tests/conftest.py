@@ -6,6 +6,11 @@ import pytest
 from feature_backfill.commands.instance import shipped_config
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with what waits for other processes, while the rest has something to compute."""
+    items.sort(key=lambda item: "ui" not in item.path.parts)
+
+
 @pytest.fixture
 def dagster_home(tmp_path, monkeypatch):
     """A DAGSTER_HOME with the shipped dagster.yaml."""

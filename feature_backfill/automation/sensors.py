@@ -87,7 +87,7 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
         + (f" Imports files of {market.source.folder} as they come or change." if import_job else ""),
     )
     def ohlcv(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        told = [_ended_orphans(context)] if import_job else []
+        told = [_ended_orphans(context).removesuffix("; ")]
         cursor = OhlcvCursor.model_validate_json(context.cursor) if context.cursor else OhlcvCursor()
         requests = []
         if import_job is not None:
