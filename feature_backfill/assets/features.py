@@ -34,8 +34,8 @@ from feature_backfill.event_log import report_hours
 from feature_backfill.hours import HOUR, partition_key
 from feature_backfill.store.features import ensure_features_table, write_features
 
-CHUNK_HOURS = 16 * 1024
-"""Hours computed and stored at a time, which bounds memory: 440 values of so many hours are 58 MB."""
+CHUNK_HOURS = 8 * 1024
+"""Hours computed and stored at a time, which bounds memory: 440 values of so many hours are 29 MB."""
 
 PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
 ABSENT = "absent: OHLCV has no row of this hour"
