@@ -1,4 +1,4 @@
-"""A small synthetic market on disk: 23 days of hours with a gap, and feature sets with short lookbacks."""
+"""A small synthetic market on disk: 20 days of hours with a gap, and feature sets with short lookbacks."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 from feature_backfill.store.database import connect, has_table
 
 FIRST = pd.Timestamp("2025-01-01")
-HOURS = 560
+HOURS = 480
 LAST = FIRST + pd.Timedelta(hours=HOURS - 1)
 GAP = pd.Timestamp("2025-01-11 05:00")
 TABLE = "ohlcv_small_1h"
