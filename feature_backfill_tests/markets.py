@@ -16,11 +16,11 @@ GAP = pd.Timestamp("2025-01-11 05:00")
 TABLE = "ohlcv_small_1h"
 
 
-def small_market(folder: Path, **changes: object) -> Market:
+def small_market(folder: Path, hours: int = HOURS, **changes: object) -> Market:
     """The market's source is filled; its target database does not exist yet."""
     source = folder / "ohlcv.duckdb"
     if not source.exists():
-        ohlcv = drop_hours(synthetic_ohlcv(FIRST, HOURS, seed=3), GAP, 1)
+        ohlcv = drop_hours(synthetic_ohlcv(FIRST, hours, seed=3), GAP, 1)
         with duckdb.connect(source) as connection:
             connection.register("synthetic", ohlcv)
             connection.execute(f"CREATE TABLE {TABLE} AS SELECT * FROM synthetic")

@@ -7,10 +7,12 @@ import pytest
 
 from feature_backfill.commands.instance import shipped_config
 from feature_backfill.hours import hour_range, partition_key, partition_keys
-from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, execute, small_market, stored
+from feature_backfill_tests.markets import FIRST, GAP, TABLE, execute, small_market, stored
 from feature_backfill_tests.ui.server import dagster_ui, until
 
 HOUR = pd.Timedelta(hours=1)
+HOURS = 547
+LAST = FIRST + (HOURS - 1) * HOUR
 STORIES = ("gap", "scattered", "sensor", "together", "restart")
 CONFIG = """
 name: {name}
@@ -35,7 +37,7 @@ def desk(tmp_path_factory):
     for name in STORIES:
         (folder / name).mkdir()
         (folder / f"{name}.yaml").write_text(CONFIG.format(name=name, first=FIRST, table=TABLE))
-    markets = {name: small_market(folder / name, name=name) for name in STORIES}
+    markets = {name: small_market(folder / name, HOURS, name=name) for name in STORIES}
     with dagster_ui(folder, home) as (ui, dagster):
         yield ui, dagster, markets
 
@@ -55,6 +57,7 @@ def fill_gap(market):
 def test_a_range_with_a_gap_and_then_what_is_missing(desk):
     ui, _, markets = desk
     market, features = markets["gap"], assets("gap")[-1]
+    assert len(HISTORY) == 500
     first = ui.finished(ui.launch_assets(assets("gap"), keys(HISTORY)))
     assert [run["status"] for run in first["runs"]] == ["SUCCESS"]
     assert list(stored(market)["ts"]) == list(COMPUTABLE)
