@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 HOUR = pd.Timedelta(hours=1)
+DEFAULT_REACH = 48 * HOUR
+"""How far behind its last hour a range begins for which no first one is given: 49 hours, both ends included."""
+
 PARTITION_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from feature_backfill.assets.names import hourly_partitions, market_metadata, ohlcv_key
 from feature_backfill.config import Market
+from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.event_log import report_runless
 from feature_backfill.hours import last_closed_hour, partition_keys
 from feature_backfill.store.database import PATIENCE_S, connect
@@ -14,7 +15,7 @@ from feature_backfill.store.ohlcv import ohlcv_extent, ohlcv_hours
 def ohlcv_asset(market: Market) -> dg.AssetSpec:
     """The source table; an hour that it lacks stays missing."""
     columns = [dg.TableColumn("timestamp", "timestamp", "opening time of the bar, UTC")]
-    columns += [dg.TableColumn(name, "double") for name in ("open", "high", "low", "close", "volume")]
+    columns += [dg.TableColumn(name, "double") for name in COLUMNS]
     filled = f"imported from the files of {market.source.folder}" if market.source.folder else "filled by somebody else"
     return dg.AssetSpec(
         ohlcv_key(market),

@@ -12,14 +12,11 @@ from feature_backfill.automation.changes import database_state
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.automation.runs import asked_for, hours_on_their_way, waiting_hours
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.engine.soundness import kind_of
-from feature_backfill.hours import HOUR, contiguous_runs, hour_of, hour_range, last_closed_hour, partition_key
+from feature_backfill.engine.soundness import by_kind, details_of
+from feature_backfill.hours import DEFAULT_REACH, contiguous_runs, hour_of, hour_range, last_closed_hour, partition_key
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.ohlcv import ohlcv_extent
-
-FIRST_REACH = 48 * HOUR
-"""How far behind the last hour the first request of an empty feature set begins."""
 
 PATIENCE_S = 5.0
 """How long a tick waits for a database that is taken; the next tick tries again."""
@@ -108,8 +105,10 @@ def _ends(
     with connect(market.source.database, read_only=True, patience=PATIENCE_S) as connection:
         extent = ohlcv_extent(connection, market.source.table)
     last = None if extent is None else min(extent[1], last_closed)
-    if last is None or last < market.first_hour or not market.target_database.exists():
-        return (last if last is not None and last >= market.first_hour else None), none
+    if last is None or last < market.first_hour:
+        return None, none
+    if not market.target_database.exists():
+        return last, none
     with connect(market.target_database, read_only=True, patience=PATIENCE_S) as connection:
         return last, stored_hours(connection, feature_set.key, market.first_hour, last)
 
@@ -120,7 +119,7 @@ def _first_hour(market: Market, cursor: Cursor, stored: pd.DatetimeIndex, last: 
     What is stored later before that hour does not move it: a backfill of some old hours is no wish for all between.
     """
     if stored.empty:
-        return max(last - FIRST_REACH, market.first_hour)
+        return max(last - DEFAULT_REACH, market.first_hour)
     return min(stored[0] if cursor.since is None else max(hour_of(cursor.since), market.first_hour), last)
 
 
@@ -151,8 +150,8 @@ def _nothing(cursor: Cursor, state: str, message: str) -> Request:
 def _left_out(plan: Plan) -> str:
     """How many hours cannot be computed and why, as the end of a message."""
     told = [
-        f"{len(of_kind)} cannot be computed, {kind} (newest {of_kind.index[-1]}: {of_kind.iloc[-1].partition(': ')[2]})"
-        for kind, of_kind in plan.skipped.groupby(plan.skipped.map(kind_of), sort=False)
+        f"{len(of_kind)} cannot be computed, {kind} (newest {of_kind.index[-1]}: {details_of(of_kind.iloc[-1])})"
+        for kind, of_kind in by_kind(plan.skipped)
     ]
     told += [f"{len(plan.absent)} have no row in OHLCV (newest {plan.absent[-1]})"] if len(plan.absent) else []
     return "".join(f"; {part}" for part in told)

@@ -6,12 +6,11 @@ from pydantic import Field
 
 from feature_backfill.assets.failures import told_to_the_operator
 from feature_backfill.assets.plan import Plan, make_plan
-from feature_backfill.automation.incremental import FIRST_REACH
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.engine.soundness import kind_of
+from feature_backfill.engine.soundness import by_kind, details_of
 from feature_backfill.errors import UserError
-from feature_backfill.hours import contiguous_runs, hour_range, last_closed_hour, to_utc
+from feature_backfill.hours import DEFAULT_REACH, contiguous_runs, hour_range, last_closed_hour, to_utc
 
 SHOWN_RANGES = 20
 
@@ -66,7 +65,7 @@ def _hours(market: Market, config: PlanConfig) -> pd.DatetimeIndex:
     """The hours that the config means. Raises UserError if a time does not parse or the range is empty."""
     try:
         end = to_utc([config.end])[0].floor("h") if config.end else last_closed_hour()
-        start = to_utc([config.start])[0].ceil("h") if config.start else end - FIRST_REACH
+        start = to_utc([config.start])[0].ceil("h") if config.start else end - DEFAULT_REACH
     except ValueError as error:
         raise UserError(f"start or end: {error}") from error
     hours = hour_range(max(start, market.first_hour), end)
@@ -78,9 +77,8 @@ def _hours(market: Market, config: PlanConfig) -> pd.DatetimeIndex:
 def _table(plan: Plan) -> str:
     """Markdown: one line a contiguous range of hours with one fate, oldest first; no more than some of each fate."""
     fates = [("compute", plan.compute, ""), ("stored", plan.kept, ""), ("not in OHLCV", plan.absent, "")]
-    for kind, skipped in plan.skipped.groupby(plan.skipped.map(kind_of), sort=False):
-        example = str(skipped.iloc[-1]).partition(": ")[2]
-        fates.append((f"cannot be computed: {kind}", pd.DatetimeIndex(skipped.index), example))
+    for kind, skipped in by_kind(plan.skipped):
+        fates.append((f"cannot be computed: {kind}", pd.DatetimeIndex(skipped.index), details_of(skipped.iloc[-1])))
     fates.append(("not closed yet", plan.open, ""))
     lines = ["| | hours | first | last | e.g. |", "|---|---|---|---|---|"]
     for fate, hours, example in fates:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
@@ -15,7 +15,7 @@ from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.commands.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.definitions import build_definitions
-from feature_backfill.engine.soundness import kind_of
+from feature_backfill.engine.soundness import by_kind, details_of
 from feature_backfill.errors import RunError
 from feature_backfill.hours import contiguous_runs, hour_range
 
@@ -24,11 +24,10 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class BackfillReport:
-    """What a backfill did: hours computed, seconds from start to end, and the seconds of each part of the runs."""
+    """What a backfill did: hours computed, and seconds from start to end."""
 
     computed: int
     seconds: float
-    parts: Mapping[str, float]
 
 
 def backfill(
@@ -57,11 +56,7 @@ def backfill(
         )
         if not result.success:
             raise RunError(f"run {result.run_id}: {_failure(result)}")
-    parts: dict[str, float] = {}
-    for report in progress.reports:
-        for part, seconds in report.seconds.items():
-            parts[part] = parts.get(part, 0.0) + seconds
-    return BackfillReport(sum(report.computed for report in progress.reports), time.perf_counter() - started, parts)
+    return BackfillReport(sum(report.computed for report in progress.reports), time.perf_counter() - started)
 
 
 def _tell_of_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
@@ -111,7 +106,7 @@ def summary(feature_set: FeatureSet, plan: Plan, done: BackfillReport) -> str:
 def skip_lines(skipped: pd.Series) -> list[str]:
     """One line a kind of reason: how many hours, from when to when, and one of the reasons."""
     lines = []
-    for kind, of_kind in skipped.groupby(skipped.map(kind_of), sort=False):
-        first, last, some = of_kind.index[0], of_kind.index[-1], str(of_kind.iloc[-1]).partition(": ")[2]
+    for kind, of_kind in by_kind(skipped):
+        first, last, some = of_kind.index[0], of_kind.index[-1], details_of(of_kind.iloc[-1])
         lines.append(f"skipped {len(of_kind)} hours, {kind}: {first} .. {last} (e.g. {some})")
     return lines

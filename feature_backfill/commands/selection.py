@@ -7,12 +7,10 @@ import pandas as pd
 
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR, last_closed_hour, to_utc
+from feature_backfill.hours import DEFAULT_REACH, HOUR, last_closed_hour, to_utc
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import last_stored_hour
 from feature_backfill.store.ohlcv import ohlcv_hours
-
-DEFAULT_REACH = 48 * HOUR
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from feature_backfill.engine.bars import (
     grid_bounds,
     normalized_ohlcv,
 )
-from feature_backfill.engine.catalog import CATALOG, feature_names
+from feature_backfill.engine.catalog import feature_names
 from feature_backfill.engine.feature import GROUPS
 from feature_backfill.engine.soundness import Lookback, skip_reasons
 from feature_backfill.engine.timeframes import (
@@ -182,6 +182,3 @@ def _fill_timeframe(block: Floats, lookbacks: Lookbacks) -> None:
         columns = values if isinstance(values, tuple) else (values,)
         for feature, column in zip(group.features, columns, strict=True):
             block[feature.position - 1] = column if group.per_lookback else lookbacks.at_hours(column)
-
-
-assert [feature.position for feature in CATALOG] == list(range(1, len(CATALOG) + 1))

@@ -3,6 +3,7 @@
 A reason reads `kind: details`; the kind is one of a few, so that skipped hours can be counted by it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,17 @@ class Lookback:
 def kind_of(reason: str) -> str:
     """The kind of a reason: what stands before its colon."""
     return reason.partition(":")[0]
+
+
+def details_of(reason: str) -> str:
+    """The details of a reason: what stands after its colon."""
+    return reason.partition(": ")[2]
+
+
+def by_kind(skipped: pd.Series) -> Iterator[tuple[str, pd.Series]]:
+    """Each kind among the reasons of skipped hours with the reasons of that kind, in the order in which they appear."""
+    for kind, of_kind in skipped.groupby(skipped.map(kind_of), sort=False):
+        yield str(kind), of_kind
 
 
 def skip_reasons(

@@ -3,11 +3,11 @@
 import duckdb
 import pandas as pd
 
+from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.store.database import has_table, quoted, require_schema, transaction
 
-_VALUES = ("open", "high", "low", "close", "volume")
-_COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(_VALUES, "DOUBLE")}
-_DTYPES = {"timestamp": "datetime64[us]", **dict.fromkeys(_VALUES, "float64")}
+_COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(COLUMNS, "DOUBLE")}
+_DTYPES = {"timestamp": "datetime64[us]", **dict.fromkeys(COLUMNS, "float64")}
 
 # The rows to write appear to DuckDB under this name, which must not hide a table of the database.
 _INCOMING = "__incoming_bars__"
@@ -65,6 +65,6 @@ def read_bars(
 
 def _ensure_table(connection: duckdb.DuckDBPyConnection, timeframe: str) -> None:
     table = bars_table(timeframe)
-    values = ", ".join(f"{column} DOUBLE NOT NULL" for column in _VALUES)
+    values = ", ".join(f"{column} DOUBLE NOT NULL" for column in COLUMNS)
     connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
     require_schema(connection, table, _COLUMNS, ["timestamp"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import quoted
-from feature_backfill.store.ohlcv import VALUE_COLUMNS
 
 STAMP_COLUMNS = ("timestamp", "time", "date", "datetime", "open_time", "ts")
 
@@ -75,7 +75,7 @@ def _malformed_lines(connection: duckdb.DuckDBPyConnection) -> list[int]:
 
 def _selection(path: Path, columns: list[str]) -> str:
     names = {name.lower(): name for name in reversed(columns)}
-    lacking = [column for column in VALUE_COLUMNS if column not in names]
+    lacking = [column for column in COLUMNS if column not in names]
     stamps = [column for column in STAMP_COLUMNS if column in names]
     if not stamps:
         lacking.insert(0, "timestamp")
@@ -83,5 +83,5 @@ def _selection(path: Path, columns: list[str]) -> str:
         raise UserError(f"{path} lacks the column {', '.join(lacking)}; it has {', '.join(columns)}")
     if "timestamp" not in names and len(stamps) > 1:
         raise UserError(f"which column of {path} holds the opening time: {' or '.join(stamps)}? Rename it to timestamp")
-    values = ", ".join(f"TRY_CAST({quoted(names[column])} AS DOUBLE) AS {column}" for column in VALUE_COLUMNS)
+    values = ", ".join(f"TRY_CAST({quoted(names[column])} AS DOUBLE) AS {column}" for column in COLUMNS)
     return f"CAST({quoted(names[stamps[0]])} AS VARCHAR) AS timestamp, {values}"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import duckdb
 import pandas as pd
 
+from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import database_path, describe_table, has_table, quoted, transaction
 
-VALUE_COLUMNS = ("open", "high", "low", "close", "volume")
-OHLCV_COLUMNS = ("timestamp", *VALUE_COLUMNS)
+OHLCV_COLUMNS = ("timestamp", *COLUMNS)
 
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _ZONELESS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
@@ -96,7 +96,7 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
     try:
         with _incoming(connection, ohlcv), transaction(connection):
             if not has_table(connection, table):
-                values = ", ".join(f"{column} DOUBLE" for column in VALUE_COLUMNS)
+                values = ", ".join(f"{column} DOUBLE" for column in COLUMNS)
                 connection.execute(f"CREATE TABLE {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
             return _upsert_incoming(connection, table)
     except (duckdb.ConstraintException, duckdb.BinderException, duckdb.CatalogException) as error:
@@ -108,7 +108,7 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
 
 def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upserted:
     types = _column_types(connection, table)
-    inexact = [f"{column} {types[column]}" for column in VALUE_COLUMNS if types[column] != "DOUBLE"]
+    inexact = [f"{column} {types[column]}" for column in COLUMNS if types[column] != "DOUBLE"]
     if inexact:
         raise UserError(
             f"table {table} of {database_path(connection)} stores {', '.join(inexact)}; "
@@ -116,7 +116,7 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
         )
     match = f"{_stamp_in_utc(types['timestamp'])} = incoming.timestamp"
     stored_values, incoming_values = (
-        f"({', '.join(f'{side}.{column}' for column in VALUE_COLUMNS)})" for side in ("stored", "incoming")
+        f"({', '.join(f'{side}.{column}' for column in COLUMNS)})" for side in ("stored", "incoming")
     )
     differs = f"{stored_values} IS DISTINCT FROM {incoming_values}"
     verdicts = connection.execute(
@@ -128,14 +128,14 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
     ).df()
     connection.execute(
         f"""
-        UPDATE {quoted(table)} AS stored SET {", ".join(f"{column} = incoming.{column}" for column in VALUE_COLUMNS)}
+        UPDATE {quoted(table)} AS stored SET {", ".join(f"{column} = incoming.{column}" for column in COLUMNS)}
         FROM {_INCOMING} AS incoming WHERE {match} AND {differs}
         """
     )
     stamp = "timestamp AT TIME ZONE 'UTC'" if types["timestamp"] == _ZONED else "timestamp"
     connection.execute(
         f"""
-        INSERT INTO {quoted(table)} ({", ".join(OHLCV_COLUMNS)}) SELECT {stamp}, {", ".join(VALUE_COLUMNS)}
+        INSERT INTO {quoted(table)} ({", ".join(OHLCV_COLUMNS)}) SELECT {stamp}, {", ".join(COLUMNS)}
         FROM {_INCOMING} AS incoming ANTI JOIN {quoted(table)} AS stored ON {match} ORDER BY timestamp
         """
     )
@@ -161,7 +161,7 @@ def _incoming(connection: duckdb.DuckDBPyConnection, ohlcv: pd.DataFrame) -> Ite
 def _between(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """SQL of the rows from $start to $end (NULL: no bound), stamps in UTC, values DOUBLE."""
     stamp = _stamp_in_utc(_column_types(connection, table)["timestamp"])
-    values = ", ".join(f"TRY_CAST({column} AS DOUBLE) AS {column}" for column in VALUE_COLUMNS)
+    values = ", ".join(f"TRY_CAST({column} AS DOUBLE) AS {column}" for column in COLUMNS)
     return f"""(
         SELECT {stamp} AS timestamp, {values} FROM {quoted(table)} AS stored
         WHERE isfinite({stamp})
