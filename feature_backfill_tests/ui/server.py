@@ -136,6 +136,7 @@ class Dagster:
         self._environment = {**os.environ, "DAGSTER_HOME": str(home), "FEATURE_BACKFILL_CONFIGS": str(folder)}
         self._port = free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._left_alone: list[int] = []
 
     def start_webserver(self) -> Server:
         command = ["dagster_webserver", "-m", LOCATION, "-h", "127.0.0.1", "-p", str(self._port)]
@@ -157,9 +158,19 @@ class Dagster:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def kill_alone(self, name: str) -> None:
+        """Kill a process, and leave the runs that it launched alone until stop_all."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+        self._left_alone.append(process.pid)
+
     def stop_all(self) -> None:
         for name in list(self._processes):
             self.stop(name)
+        for group in self._left_alone:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
     def _start(self, name: str, module: list[str]) -> None:
         log = (self._folder / f"{name}.log").open("ab")

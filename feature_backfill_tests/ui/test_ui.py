@@ -1,7 +1,5 @@
 """What an operator does in the web UI, through the real webserver and the real daemon; a market for each story."""
 
-import signal
-
 import pandas as pd
 import pytest
 
@@ -120,12 +118,12 @@ def test_backfills_and_the_sensor_together_compute_each_hour_once(desk):
     assert list(rows["ts"]) == list(COMPUTABLE)
 
 
-def test_a_daemon_killed_with_its_runs_in_the_middle_of_a_backfill_loses_nothing(desk):
+def test_a_daemon_killed_in_the_middle_of_a_backfill_loses_nothing(desk):
     ui, dagster, markets = desk
     market, scattered = markets["restart"], COMPUTABLE[::100]
     ui.launch_job("restart__short", keys(scattered))
     until(lambda: True if len(stored(market)) >= 2 else None)
-    dagster.stop("daemon", signal.SIGKILL)
+    dagster.kill_alone("daemon")
     before = stored(market)
     dagster.start_daemon()
     ui.start_sensor("restart__ohlcv")
