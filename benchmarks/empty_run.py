@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from feature_backfill.event_log import report_hours
+from feature_backfill.event_log import Told, report_hours, reported_already
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
@@ -22,8 +22,10 @@ BARS = ("bars_4h", "bars_12h", "bars_1d")
 
 def _bars(name: str) -> dg.AssetsDefinition:
     @dg.asset(name=name, partitions_def=HOURLY, backfill_policy=dg.BackfillPolicy.single_run())
-    def bars() -> None:
+    def bars(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         """Materialize every hour of a range."""
+        report_hours(context, [(dg.AssetMaterialization(context.asset_key), list(context.partition_keys))])
+        return reported_already()
 
     return bars
 
@@ -31,14 +33,14 @@ def _bars(name: str) -> dg.AssetsDefinition:
 @dg.asset(deps=BARS, partitions_def=HOURLY, backfill_policy=dg.BackfillPolicy.single_run(), output_required=False)
 def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
     """Leave every tenth hour out, as features of hours that cannot be computed are."""
-    key = context.asset_key
-    materializations, observations = [], []
-    for number, hour in enumerate(context.partition_keys):
-        if number % 10 == 9:
-            observations.append(dg.AssetObservation(key, metadata={"skipped": "a gap"}, partition=hour))
-        else:
-            materializations.append(dg.AssetMaterialization(key, metadata={"row": "computed"}, partition=hour))
-    report_hours(context, materializations, observations)
+    hours = context.partition_keys
+    skipped = hours[9::10]
+    computed = [hour for hour in hours if hour not in set(skipped)]
+    told: list[Told] = [
+        (dg.AssetMaterialization(context.asset_key, metadata={"row": "computed"}), computed),
+        (dg.AssetObservation(context.asset_key, metadata={"skipped": "a gap"}), skipped),
+    ]
+    report_hours(context, told)
     yield from ()
 
 

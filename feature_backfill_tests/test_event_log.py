@@ -16,9 +16,15 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._serdes import deserialize_value
 from dagster_graphql.test.utils import execute_dagster_graphql
 
-from feature_backfill.event_log import BatchedSqliteEventLogStorage, report_hours, report_runless
+from feature_backfill.event_log import (
+    BatchedSqliteEventLogStorage,
+    report_hours,
+    report_runless,
+    reported_already,
+)
 
 BATCHED = {
     "event_log_storage": {
@@ -60,13 +66,15 @@ def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult
         raise dg.Failure("the disk is full", allow_retries=False)
     computed = [hour for hour in context.partition_keys if hour not in SKIPPED]
     skipped = [hour for hour in context.partition_keys if hour in SKIPPED]
-    materializations = [dg.AssetMaterialization(FEATURES, partition=hour, metadata={"n": 440}) for hour in computed]
-    observations = [dg.AssetObservation(FEATURES, partition=hour, metadata={"skipped": "a gap"}) for hour in skipped]
     if is_batched(context.instance):
-        report_hours(context, materializations, observations)
+        materialized = dg.AssetMaterialization(FEATURES, metadata={"n": 440})
+        observed = dg.AssetObservation(FEATURES, metadata={"skipped": "a gap"})
+        report_hours(context, [(materialized, computed), (observed, skipped)])
     else:
-        for event in (*materializations, *observations):
-            context.log_event(event)
+        for hour in computed:
+            context.log_event(dg.AssetMaterialization(FEATURES, partition=hour, metadata={"n": 440}))
+        for hour in skipped:
+            context.log_event(dg.AssetObservation(FEATURES, partition=hour, metadata={"skipped": "a gap"}))
     yield from ()
 
 
@@ -77,8 +85,12 @@ def is_batched(instance: dg.DagsterInstance) -> bool:
     return isinstance(instance.event_log_storage, BatchedSqliteEventLogStorage)
 
 
-def ohlcv_events(hours: Sequence[str]) -> list[dg.AssetMaterialization]:
-    return [dg.AssetMaterialization(OHLCV, partition=hour, tags={"dagster/data_version": hour}) for hour in hours]
+def ohlcv_told(hours: Sequence[str]) -> list[tuple[dg.AssetMaterialization, Sequence[str]]]:
+    """Of all but the first at once, of the first by itself, with tags."""
+    return [
+        (dg.AssetMaterialization(OHLCV, tags={"dagster/data_version": version}), some)
+        for version, some in (("1", hours[:1]), ("2", hours[1:]))
+    ]
 
 
 def hour_tags(first: int, last: int) -> dict[str, str]:
@@ -100,12 +112,13 @@ def start(instance: dg.DagsterInstance, run_id: str, assets: Sequence[dg.AssetKe
 
 def live(instance: dg.DagsterInstance) -> None:
     """The history told to both: a gap, skipped hours, a failed range, part of it healed, a rerun, a run going on."""
-    present = ohlcv_events([*HOURS[:6], *HOURS[8:12]])
+    present = ohlcv_told([*HOURS[:6], *HOURS[8:12]])
     if is_batched(instance):
         report_runless(instance, present)
     else:
-        for event in present:
-            instance.report_runless_asset_event(event)
+        for event, hours in present:
+            for hour in hours:
+                instance.report_runless_asset_event(event._replace(partition=hour))
     assert run(instance, RUNS[0], [BARS], hour_tags(0, 9))
     assert run(instance, RUNS[1], [FEATURES], hour_tags(0, 9))
     assert not run(instance, RUNS[2], [BARS, FEATURES], {**hour_tags(8, 17), "fails": "yes"})
@@ -263,47 +276,51 @@ def test_any_batch_leaves_what_its_events_leave_one_by_one(pair: Pair, tmp_path:
         assert stored_rows(at_once, shard) == stored_rows(one_by_one, shard)
 
 
-def told_of_hours(metadata: Sequence[Mapping[str, Any]], hours: Sequence[str | None]) -> list[dg.EventLogEntry]:
-    """What an instance would store of these materializations."""
-    events: list[dg.EventLogEntry] = []
-    with dg.instance_for_test() as instance:
-        instance.add_event_listener("", events.append)
-        for values, hour in zip(metadata, hours, strict=True):
-            instance.report_runless_asset_event(dg.AssetMaterialization(OHLCV, metadata=values, partition=hour))
-    return events
-
-
-class Whisper(str):
-    """Texts that differ, but not to the eye."""
-
-    def __repr__(self) -> str:
-        return "hush"
-
-
 @pytest.mark.parametrize(
     ("metadata", "hours"),
     [
-        ([{"n": 440}] * 6, HOURS[:6]),
-        ([{"n": value} for value in (1, 1.0, True, "1", -0.0, 0.0)], HOURS[:6]),  # equal, not the same
-        ([{"n": {"rows": value}} for value in (1, 1.0, True, 1)], HOURS[:4]),
-        ([{"of": hour} for hour in (HOURS[0], HOURS[0], HOURS[1], HOURS[1])], HOURS[:4]),  # its own partition's text
-        ([{"of": f'"partition": "{HOURS[0]}"'}] * 3, HOURS[:3]),
-        ([{"n": 440}] * 5, [HOURS[0], HOURS[1], None, "", 'a "quoted" \u20bf|\\']),
-        ([{"n": 440}] * 3, [None, None, HOURS[0]]),
-        ([{"said": Whisper(text)} for text in ("rows", "more rows", "no rows")], HOURS[:3]),
+        ({"n": 440}, HOURS),
+        ({}, HOURS[:1]),
+        ({"of": HOURS[0]}, HOURS[:4]),  # the text of its first partition
+        ({"of": f'"partition": "{HOURS[0]}"'}, HOURS[:3]),
+        ({"of": HOURS[1]}, HOURS[:2]),
+        ({"said": "50 % \u20bf | :head ? \\"}, HOURS[:3]),
+        ({"n": 440}, ['a "quoted" \u20bf|\\', "Z\u00fcrich", HOURS[0], "?"]),
     ],
 )
-def test_the_stored_text_is_dagsters_to_the_byte(
-    metadata: Sequence[Mapping[str, Any]], hours: Sequence[str | None], tmp_path: Path
+def test_what_is_told_of_many_hours_is_stored_as_dagster_does_to_the_byte(
+    metadata: Mapping[str, Any], hours: Sequence[str]
 ) -> None:
-    events = told_of_hours(metadata, hours)
-    storage = BatchedSqliteEventLogStorage(str(tmp_path))
-    storage.store_event_batch(events)
-    for connection in (storage.run_connection(""), storage.index_connection()):
-        with connection as conn:
-            rows = [dict(row) for row in conn.execute(SqlEventLogStorageTable.select()).mappings()]
-        assert [row.pop("id") for row in rows] == [*range(1, len(events) + 1)]
-        assert rows == [storage._event_to_row(event) for event in events]
+    with dg.instance_for_test(overrides=BATCHED) as instance:
+        report_runless(instance, [(dg.AssetMaterialization(OHLCV, metadata=metadata), hours)])
+        storage = event_log(instance)
+        for shard in ("", "index"):
+            with storage.run_connection(shard) as conn:
+                rows = [dict(row) for row in conn.execute(SqlEventLogStorageTable.select()).mappings()]
+            assert [row.pop("id") for row in rows] == [*range(1, len(hours) + 1)]
+            entries = [deserialize_value(row["event"], dg.EventLogEntry) for row in rows]
+            assert rows == [storage._event_to_row(entry) for entry in entries]
+            assert [entry.asset_materialization for entry in entries] == [
+                dg.AssetMaterialization(OHLCV, metadata=metadata, partition=hour) for hour in hours
+            ]
+
+
+def test_an_asset_that_reported_its_hours_is_reported_once_and_steps_downstream_go_on() -> None:
+    @dg.asset(name="bars", partitions_def=HOURLY, backfill_policy=dg.BackfillPolicy.single_run())
+    def reports(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        report_hours(context, [(dg.AssetMaterialization(BARS), context.partition_keys)])
+        return reported_already()
+
+    @dg.asset(deps=[reports], partitions_def=HOURLY, backfill_policy=dg.BackfillPolicy.single_run())
+    def after() -> None: ...
+
+    for overrides in ({}, BATCHED):
+        with dg.instance_for_test(overrides=overrides) as instance:
+            result = dg.materialize([reports, after], instance=instance, tags=hour_tags(0, 3))
+            for key in (BARS, after.key):
+                events = instance.fetch_materializations(key, limit=10).records
+                assert sorted(str(event.partition_key) for event in events) == HOURS[:4]
+            assert [event.partition for event in result.get_asset_materialization_events()][:4] == HOURS[:4]
 
 
 def test_opening_the_instance_turns_batches_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,9 +331,9 @@ def test_opening_the_instance_turns_batches_on(monkeypatch: pytest.MonkeyPatch) 
     commits: list[Any] = []
     count = commits.append
     with dg.instance_for_test(overrides=BATCHED) as instance:
-        report_runless(instance, ohlcv_events(HOURS[:2]))  # creates the database
+        report_runless(instance, ohlcv_told(HOURS[:2]))  # creates the database
         db.event.listen(db.Engine, "commit", count)
-        report_runless(instance, ohlcv_events(HOURS[2:]))
+        report_runless(instance, ohlcv_told(HOURS[2:]))
         db.event.remove(db.Engine, "commit", count)
         assert len(commits) == 2
         assert instance.get_materialized_partitions(OHLCV) == set(HOURS)
@@ -325,7 +342,7 @@ def test_opening_the_instance_turns_batches_on(monkeypatch: pytest.MonkeyPatch) 
 def test_switching_on_and_off_keeps_the_history(tmp_path: Path) -> None:
     for hour, overrides in ((HOURS[0], {}), (HOURS[1], BATCHED), (HOURS[2], {})):
         with dg.instance_for_test(overrides=overrides, temp_dir=str(tmp_path)) as instance:
-            report_runless(instance, ohlcv_events([hour]))
+            report_runless(instance, ohlcv_told([hour]))
     with dg.instance_for_test(overrides=BATCHED, temp_dir=str(tmp_path)) as instance:
         assert instance.get_materialized_partitions(OHLCV) == set(HOURS[:3])
 
@@ -340,7 +357,8 @@ def test_readers_and_another_writer_do_not_disturb(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "5")
 
     def write(instance: dg.DagsterInstance, name: str) -> None:
-        report_runless(instance, [dg.AssetMaterialization(name, partition=hour) for hour in HOURS])
+        for some in (HOURS[start : start + 5] for start in range(0, len(HOURS), 5)):
+            report_runless(instance, [(dg.AssetMaterialization(name), some)])
 
     def read(instance: dg.DagsterInstance) -> list[int]:
         counts = [0]
@@ -358,13 +376,15 @@ def test_readers_and_another_writer_do_not_disturb(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_asset_called_without_a_run_reports_too() -> None:
-    materialized = dg.AssetMaterialization("features", partition=HOURS[0])
-    observed = dg.AssetObservation("features", partition=HOURS[3])
+    materialized, observed = dg.AssetMaterialization("features"), dg.AssetObservation("features")
 
     @dg.asset(name="features")
     def called(context: dg.AssetExecutionContext) -> None:
-        report_hours(context, [materialized], [observed])
+        report_hours(context, [(materialized, HOURS[:1]), (observed, HOURS[3:4])])
 
     context = dg.build_asset_context()
     called(context)
-    assert context.op_execution_context.get_events() == [materialized, observed]
+    assert context.op_execution_context.get_events() == [
+        dg.AssetMaterialization("features", partition=HOURS[0]),
+        dg.AssetObservation("features", partition=HOURS[3]),
+    ]

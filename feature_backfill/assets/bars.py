@@ -15,7 +15,8 @@ from feature_backfill.config import Market
 from feature_backfill.engine.bars import COLUMNS, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR
+from feature_backfill.event_log import report_hours, reported_already
+from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.store.bars import bars_table, read_bars, write_bars
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
@@ -56,7 +57,9 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
         context.log.info(
             f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written"
         )
-        yield dg.MaterializeResult(metadata={"bars": count, "rows_written": written})
+        done = dg.AssetMaterialization(context.asset_key, metadata={"bars": count, "rows_written": written})
+        report_hours(context, [(done, partition_keys(hours))])
+        yield reported_already()
 
     return bars
 

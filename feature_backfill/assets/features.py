@@ -30,8 +30,8 @@ from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.engine.soundness import kind_of
-from feature_backfill.event_log import report_hours
-from feature_backfill.hours import HOUR, partition_key
+from feature_backfill.event_log import Told, report_hours
+from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.store.features import ensure_features_table, write_features
 
 CHUNK_HOURS = 8 * 1024
@@ -157,29 +157,25 @@ def _report(
     summary: dict[str, dg.MetadataValue],
 ) -> None:
     """Tell Dagster of every hour, and of the whole with the newest of them."""
-    done = plan.compute.union(plan.kept)
-    kept = set(plan.kept)
-    materializations = [
-        dg.AssetMaterialization(
-            key, metadata={"row": "kept" if hour in kept else "computed"}, partition=partition_key(hour)
-        )
-        for hour in done
-    ]
-    reasons = [*zip(plan.skipped.index, plan.skipped, strict=True), *((hour, ABSENT) for hour in plan.absent)]
-    observations = [
-        dg.AssetObservation(key, metadata={"skipped": reason}, partition=partition_key(hour))
-        for hour, reason in reasons
-    ]
-    if materializations:
-        materializations[-1] = materializations[-1].with_metadata({**materializations[-1].metadata, **summary})
-    elif observations:
-        observations[-1] = dg.AssetObservation(
-            key, metadata={**observations[-1].metadata, **summary}, partition=observations[-1].partition
-        )
-    report_hours(context, materializations, observations)
+    rows = pd.concat([pd.Series("kept", plan.kept), pd.Series("computed", plan.compute)])
+    reasons = pd.concat([plan.skipped, pd.Series(ABSENT, plan.absent)])
+    done: list[Told] = [(dg.AssetMaterialization(key, metadata={"row": row}), hours) for row, hours in _runs(rows)]
+    left: list[Told] = [(dg.AssetObservation(key, metadata={"skipped": why}), hours) for why, hours in _runs(reasons)]
+    if with_summary := done or left:
+        event, hours = with_summary.pop()
+        newest = type(event)(key, metadata={**event.metadata, **summary})
+        with_summary += [(event, hours[:-1]), (newest, hours[-1:])]
+    report_hours(context, [*done, *left])
     context.log.info(
         f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}"
     )
+
+
+def _runs(values: "pd.Series[str]") -> Iterator[tuple[str, list[str]]]:
+    """The runs of hours in a row that have one value: the value, and the hours' partition keys."""
+    values = values.sort_index()
+    for _, alike in values.groupby((values != values.shift()).cumsum()):
+        yield alike.iloc[0], partition_keys(pd.DatetimeIndex(alike.index))
 
 
 def run_metadata(report: RunReport, preview: pd.DataFrame, now: Standing | None) -> dict[str, dg.MetadataValue]:

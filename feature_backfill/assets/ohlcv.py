@@ -60,9 +60,7 @@ def unreported_hours(
 
 def report_present(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> None:
     """Report hours as materialized."""
-    report_runless(
-        instance, [dg.AssetMaterialization(ohlcv_key(market), partition=key) for key in partition_keys(hours)]
-    )
+    report_runless(instance, [(dg.AssetMaterialization(ohlcv_key(market)), partition_keys(hours))])
 
 
 def report_ohlcv(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> int:
