@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.market import ohlcv_and_targets
 from benchmarks.measure import Figure, in_fresh_process, peak_mib, seconds
 from feature_backfill import compute_features
-from feature_backfill_tests import oracle
+from feature_backfill.checks import oracle
 
 ORACLE_HOURS = 20
 

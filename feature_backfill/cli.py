@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="compute the features of a window, of what is new, or of a list of hours"))
+    _add_recompute_stale(
+        commands.add_parser("recompute-stale", help="compute rows anew whose OHLCV was corrected since")
+    )
     _add_selftest(
         commands.add_parser("selftest", help="compute hours under a test key, compare with stored rows, clean up")
     )
@@ -43,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
     )
     _add_export(commands.add_parser("export", help="stored rows of a feature key into a Parquet file"))
+    _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
 
@@ -84,6 +88,13 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
 
 
+def _add_recompute_stale(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    _add_databases(command)
+    _add_feature_set(command)
+    command.add_argument("--dry-run", action="store_true", help="say which hours are stale, write nothing")
+
+
 def _add_selftest(command: argparse.ArgumentParser) -> None:
     _add_databases(command)
     _add_feature_set(command)
@@ -109,6 +120,13 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--start", help="first hour; without it the first stored")
     command.add_argument("--end", help="last hour; without it the last stored")
     command.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
+
+
+def _add_repair(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feature-key", help="the market that has this key; without it all of configs/")
+    _add_databases(command)
+    _add_feature_set(command)
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:

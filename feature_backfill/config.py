@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import re
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +25,8 @@ from pydantic import (
 from feature_backfill.engine.catalog import feature_names
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
 from feature_backfill.errors import UserError
-from feature_backfill.hours import to_utc
+from feature_backfill.hours import EARLIEST, to_utc
+from feature_backfill.paths import absolute
 
 CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"
 LONGEST_LOOKBACK_HOURS = 24 * 366
@@ -32,22 +34,38 @@ LONGEST_LOOKBACK_HOURS = 24 * 366
 
 def _resolved(path: Any, info: ValidationInfo) -> Path:
     """A path with environment variables expanded, absolute or relative to the folder of the YAML."""
+    if not isinstance(path, str | Path):
+        raise ValueError("not a path")
     expanded = os.path.expandvars(os.path.expanduser(str(path)))
     unset = re.findall(r"\$\{?(\w+)", expanded)
     if unset:
         raise ValueError(f"environment variable {', '.join(unset)} is not set")
-    return ((info.context or {}).get("folder", Path()) / expanded).resolve()
+    try:
+        return absolute((info.context or {}).get("folder", Path()) / expanded)
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 def _one_hour(text: Any) -> pd.Timestamp:
     hour = to_utc([text])[0]
     if hour != hour.floor("h"):
         raise ValueError(f"{text} is not on the hour")
+    if hour < EARLIEST:
+        raise ValueError(f"{text} is before {EARLIEST:%Y}, when no hourly bars were")
     return hour
 
 
+def _printable(key: str) -> str:
+    if not key.strip() or not key.isprintable():
+        raise ValueError(f"{key!r} is blank or holds characters that cannot be printed")
+    return key
+
+
 ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="a letter, then letters, digits and underscores")
+]
+Key = Annotated[str, AfterValidator(_printable)]
 Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="an address or team:name")]
 HttpLink = Annotated[str, Field(pattern=r"^https?://")]
 Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
@@ -81,8 +99,8 @@ class HourlySchedule(_Schema):
     minute: of each hour; retries: how often a run looks again for a row that is late; wait_seconds: between two looks.
     """
 
-    minute: Annotated[int, Field(ge=0, le=59)] = 5
-    retries: Annotated[int, Field(ge=0)] = 6
+    minute: Annotated[int, Field(ge=0, le=59, strict=True)] = 5
+    retries: Annotated[int, Field(ge=0, strict=True)] = 6
     wait_seconds: Annotated[float, Field(ge=0)] = 300
 
 
@@ -93,18 +111,23 @@ class FeatureSet(_Schema):
     at_most: hours that a tick of the sensor asks for; a longer absence is caught up tick by tick.
     """
 
-    key: Annotated[str, Field(min_length=1)]
-    base_hours: Annotated[int, Field(ge=1, le=LONGEST_LOOKBACK_HOURS)] = 720
-    buffer_hours: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_HOURS)] = 0
+    key: Key
+    base_hours: Annotated[int, Field(ge=1, le=LONGEST_LOOKBACK_HOURS, strict=True)] = 720
+    buffer_hours: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_HOURS, strict=True)] = 0
     timeframes: Timeframes = DEFAULT_TIMEFRAMES
     feature_list: ConfigPath | None = None
     missing: Missing = "null"
-    at_most: Annotated[int, Field(ge=1)] = 24 * 365
+    at_most: Annotated[int, Field(ge=1, strict=True)] = 24 * 365
 
     @property
     def slug(self) -> str:
         """The key as part of an asset's name."""
         return asset_slug(self.key)
+
+    @property
+    def bar_timeframes(self) -> tuple[str, ...]:
+        """Timeframes above 1H: those whose bars are kept in tables."""
+        return tuple(timeframe for timeframe in self.timeframes if timeframe != "1H")
 
     @property
     def lookback_hours(self) -> int:
@@ -146,8 +169,7 @@ class Market(_Schema):
     @property
     def bar_timeframes(self) -> tuple[str, ...]:
         """Timeframes above 1H that some feature set uses."""
-        used = (timeframe for feature_set in self.feature_sets for timeframe in feature_set.timeframes)
-        return tuple(dict.fromkeys(timeframe for timeframe in used if timeframe != "1H"))
+        return tuple(dict.fromkeys(used for feature_set in self.feature_sets for used in feature_set.bar_timeframes))
 
     @property
     def lookback_hours(self) -> int:
@@ -170,10 +192,10 @@ def read_feature_list(path: Path, computed: Sequence[str]) -> list[str]:
     Raises UserError if the file is missing, no JSON list of names, empty, or has unknown or repeated names.
     """
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))
+        names = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"feature list {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"feature list {path} is not JSON: {error}") from error
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"feature list {path} is not a JSON array of at least one feature name")
@@ -188,9 +210,10 @@ def read_feature_list(path: Path, computed: Sequence[str]) -> list[str]:
     return names
 
 
-def _with_closest(name: str, computed: Sequence[str]) -> str:
-    closest = difflib.get_close_matches(name, computed, n=1)
-    return f"{name!r}" + (f" (closest: {closest[0]})" if closest else "")
+def _with_closest(name: str, names: Sequence[str]) -> str:
+    spellings = {known.lower(): known for known in names}
+    closest = difflib.get_close_matches(name.lower(), spellings, n=1)
+    return f"{name!r}" + (f" (closest: {spellings[closest[0]]})" if closest else "")
 
 
 def configs_folder() -> Path:
@@ -198,13 +221,24 @@ def configs_folder() -> Path:
     return Path(os.environ.get(CONFIGS_VARIABLE) or "configs").resolve()
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's plain types only, and no field twice, of which the last would win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"field {name} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load_market(path: Path) -> Market:
     """The market that a YAML describes. Raises UserError, as market_from does."""
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fields = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict):
         raise UserError(f"{path}: expected the fields {', '.join(Market.model_fields)}")
@@ -231,10 +265,10 @@ def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
 def _told(error: Any) -> str:
     """One validation error as `field: what is wrong`, with the allowed fields where a field is unknown."""
     place = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Value error, ").replace("tuple", "list")
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown field; allowed are {', '.join(_fields_at(error['loc']))}"
-    got = f", got {error['input']!r}" if error["type"] not in ("missing", "value_error") else ""
+    got = f", got {reprlib.repr(error['input'])}" if error["type"] not in ("missing", "value_error") else ""
     return f"{place}: {message}{got}" if place else message
 
 
@@ -251,7 +285,7 @@ def _fields_at(location: tuple[str | int, ...]) -> list[str]:
 def load_markets(folder: Path | None = None) -> list[Market]:
     """Every market of a folder's YAMLs (dagster.yaml aside), by name. Raises UserError, also where two share a name."""
     folder = configs_folder() if folder is None else folder
-    files = sorted(path for path in folder.glob("*.yaml") if path.name != "dagster.yaml")
+    files = sorted(path for path in [*folder.glob("*.yaml"), *folder.glob("*.yml")] if path.stem != "dagster")
     markets = {path: load_market(path) for path in files}
     names = [market.name for market in markets.values()]
     shared = [str(path) for path, market in markets.items() if names.count(market.name) > 1]

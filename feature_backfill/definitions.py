@@ -10,11 +10,14 @@ from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.assets.target import target_database, target_key
+from feature_backfill.automation.checks import checks_job, checks_schedule
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
 from feature_backfill.automation.plans import plan_job
+from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
+from feature_backfill.checks.market import checked_assets, market_checks
 from feature_backfill.config import CONFIGS_VARIABLE, Market, configs_folder, load_markets
 from feature_backfill.errors import UserError
 
@@ -34,8 +37,12 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
 def _market_definitions(market: Market) -> dg.Definitions:
     """What one market has: its assets, and for each feature set a job, its plan, a schedule and a sensor."""
     importing = import_job(market) if market.source.folder else None
-    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [importing] if importing else []
-    sensors, schedules = [ohlcv_sensor(market, importing)], []
+    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [repair_job(market)]
+    jobs += [importing] if importing else []
+    checks = market_checks(market)
+    checking = checks_job(market, checks)
+    jobs.append(checking)
+    sensors, schedules = [ohlcv_sensor(market, importing)], [checks_schedule(market, checking)]
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
         jobs += [job, plan_job(market, feature_set)]
@@ -46,7 +53,9 @@ def _market_definitions(market: Market) -> dg.Definitions:
             ohlcv_asset(market),
             *(bars_asset(market, timeframe) for timeframe in market.bar_timeframes),
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
+            *checked_assets(market),
         ],
+        asset_checks=checks,
         jobs=jobs,
         resources={target_key(market): target_database(market)},
         schedules=schedules,

@@ -4,13 +4,21 @@ An hour is named by the opening time of its bar. Timestamps are UTC without a zo
 that Dagster's hourly partitions use.
 """
 
+import re
 from collections.abc import Iterable, Sequence
+from numbers import Number
 
 import pandas as pd
 
 HOUR = pd.Timedelta(hours=1)
 DEFAULT_REACH = 48 * HOUR
 """How far behind its last hour a range begins for which no first one is given: 49 hours, both ends included."""
+
+EARLIEST = pd.Timestamp("1973-01-01")
+"""Before it there are no hourly bars: such a stamp was read in the wrong unit of time."""
+
+TOLD = 20
+"""How many of many unparsable stamps a message lists."""
 
 PARTITION_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 
@@ -33,7 +41,8 @@ def hour_of(key: str) -> pd.Timestamp:
 def to_utc(stamps: Iterable[object]) -> pd.DatetimeIndex:
     """Timestamps as UTC without a zone: an offset is converted, a naive stamp is UTC already, a date is its midnight.
 
-    Raises ValueError with the stamps that do not parse.
+    Raises ValueError with stamps that do not parse. Numbers do not: their unit would be a guess. Nor does text that
+    does not begin with the year, which is read one way here and another there (05/01/2025).
     """
     if isinstance(stamps, pd.Series) and stamps.dtype.kind == "M":
         stamps = pd.DatetimeIndex(stamps)
@@ -42,11 +51,16 @@ def to_utc(stamps: Iterable[object]) -> pd.DatetimeIndex:
     parsed = [_parse(stamp) for stamp in stamps]
     unparsable = [str(stamp) for stamp, hour in parsed if hour is None]
     if unparsable:
-        raise ValueError(f"not a timestamp: {', '.join(map(repr, unparsable))}; write for example 2025-11-13T08:00Z")
+        more = f" and {len(unparsable) - TOLD} more" if len(unparsable) > TOLD else ""
+        raise ValueError(
+            f"not a timestamp: {', '.join(map(repr, unparsable[:TOLD]))}{more}; write for example 2025-11-13T08:00Z"
+        )
     return pd.DatetimeIndex([hour for _, hour in parsed], dtype="datetime64[us]")
 
 
 def _parse(stamp: object) -> tuple[object, pd.Timestamp | None]:
+    if isinstance(stamp, Number) or (isinstance(stamp, str) and not re.match(r"\s*\d{4}", stamp)):
+        return stamp, None
     try:
         hour = pd.Timestamp(stamp)  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError):

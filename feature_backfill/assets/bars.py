@@ -1,6 +1,6 @@
 """Complete bars of each timeframe above 1H, kept in tables of the target database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import numpy as np
@@ -17,7 +17,7 @@ from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.errors import UserError
 from feature_backfill.event_log import report_hours, reported_already
 from feature_backfill.hours import HOUR, partition_keys
-from feature_backfill.store.bars import bars_table, read_bars, write_bars
+from feature_backfill.store.bars import NO_BARS, bars_table, read_bars, write_bars
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
 
@@ -77,19 +77,23 @@ def _refresh_bars(
         return len(built), write_bars(connection, timeframe, first, last, built)
 
 
-def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframe: str) -> pd.DataFrame:
-    """The stored bars of the time that hourly rows cover, each of which must be what the rows give.
+def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframes: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The stored bars, by timeframe, of the time that hourly rows cover, each of which must be what the rows give.
 
     Raises UserError, naming the asset and the hours to materialize, where one lacks or differs.
     """
-    built = complete_bars(ohlcv, timeframe)
-    if built.empty:
-        return built
-    stored = built.iloc[:0]
+    first, last = ohlcv["timestamp"].iloc[0], ohlcv["timestamp"].iloc[-1]
+    stored = dict.fromkeys(timeframes, NO_BARS)
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
-            stored = read_bars(connection, timeframe, ohlcv["timestamp"].iloc[0], ohlcv["timestamp"].iloc[-1])
-    both = built.merge(stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True)
+            stored = {timeframe: read_bars(connection, timeframe, first, last) for timeframe in timeframes}
+    return {timeframe: _checked(market, timeframe, stored[timeframe], ohlcv) for timeframe in timeframes}
+
+
+def _checked(market: Market, timeframe: str, stored: pd.DataFrame, ohlcv: pd.DataFrame) -> pd.DataFrame:
+    both = complete_bars(ohlcv, timeframe).merge(
+        stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True
+    )
     lacking = both["_merge"] == "left_only"
     differing = ~lacking & ~np.logical_and.reduce(
         [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
@@ -101,4 +105,4 @@ def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframe: str) -> pd.Data
                 f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps.iloc[0]} to {stamps.iloc[-1]}: "
                 f"materialize {bars_key(market, timeframe).to_user_string()} for these hours, or with the features"
             )
-    return stored[stored["timestamp"].isin(built["timestamp"])]
+    return stored[stored["timestamp"].isin(both["timestamp"])]

@@ -42,13 +42,17 @@ ABSENT = "absent: OHLCV has no row of this hour"
 
 
 OVERWRITE_TAG = "feature_backfill/overwrite"
-"""Run tag. "true" overwrites, for launchers that take tags and no run config."""
+STALE_TAG = "feature_backfill/stale"
+"""Run tags. "true" does what the option of this name does, for launchers that take tags and no run config."""
 
 
 class FeaturesConfig(dg.Config):
     """Options of a run."""
 
     overwrite: bool = Field(default=False, description="Compute hours anew that are stored already, and replace them.")
+    stale: bool = Field(
+        default=False, description="Compute hours anew that are stored already and whose OHLCV was corrected since."
+    )
     at_most: int = Field(default=0, ge=0, description="Compute no more than so many hours, the oldest. 0: all.")
 
 
@@ -59,11 +63,10 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
     kept. The asset therefore reports hour by hour and yields no output for the range.
     """
     names = feature_set.names
-    above_hourly = [timeframe for timeframe in feature_set.timeframes if timeframe != "1H"]
 
     @dg.asset(
         key=features_key(market, feature_set),
-        deps=[ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in above_hourly)],
+        deps=[ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes)],
         description=(
             f"{len(names)} features of each closed hour of {market.name} under the key {feature_set.key}, "
             f"from the last {feature_set.lookback_hours} hours, on {', '.join(feature_set.timeframes)} bars."
@@ -89,10 +92,11 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         seconds: dict[str, float] = defaultdict(float)
         hours = hours_of_run(context)
         overwrite = config.overwrite or context.run.tags.get(OVERWRITE_TAG) == "true"
+        stale = config.stale or context.run.tags.get(STALE_TAG) == "true"
         with told_to_the_operator():
             wait_for_rows(context, market, hours)
             with _timed(seconds, "plan"):
-                plan = make_plan(market, feature_set, hours, overwrite)
+                plan = make_plan(market, feature_set, hours, overwrite, stale)
                 plan = replace(plan, compute=plan.compute[: config.at_most or None])
             progress.planned(len(plan.compute))
             preview = _compute_and_store(context, market, feature_set, plan, progress, seconds)
@@ -127,7 +131,8 @@ def _compute_and_store(
             frame = _computed(market, feature_set, plan.ohlcv, hours)
         with _timed(seconds, "store"), target_of_run(context, market).get_connection() as connection:
             ensure_features_table(connection)
-            write_features(connection, feature_set.key, frame, feature_set.missing)
+            inputs = plan.inputs[hours].to_numpy()
+            write_features(connection, feature_set.key, frame, feature_set.missing, inputs)
         progress.stored(len(hours))
         context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
         preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]
@@ -138,9 +143,7 @@ def _computed(market: Market, feature_set: FeatureSet, ohlcv: pd.DataFrame, hour
     """The stored names of hours that can be computed, from the rows and the stored bars of their lookback."""
     first = hours[0] - (feature_set.lookback_hours - 1) * HOUR
     rows = ohlcv[ohlcv["timestamp"].between(first, hours[-1])]
-    bars = {
-        timeframe: checked_bars(market, rows, timeframe) for timeframe in feature_set.timeframes if timeframe != "1H"
-    }
+    bars = checked_bars(market, rows, feature_set.bar_timeframes)
     result = compute_features(
         rows, hours, feature_set.base_hours, feature_set.buffer_hours, feature_set.timeframes, bars
     )

@@ -21,7 +21,7 @@ def range_tags(first: pd.Timestamp, last: pd.Timestamp) -> dict[str, str]:
 
 def backfill_job(market: Market, feature_set: FeatureSet) -> "dg.UnresolvedAssetJobDefinition":
     """Refreshes the bars of a range, then computes what of the feature set is not stored yet."""
-    bars = [bars_key(market, timeframe) for timeframe in feature_set.timeframes if timeframe != "1H"]
+    bars = [bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes]
     return dg.define_asset_job(
         job_name(market, feature_set),
         selection=dg.AssetSelection.assets(*bars, features_key(market, feature_set)),

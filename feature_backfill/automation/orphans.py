@@ -11,6 +11,8 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 CLOCK_TOLERANCE_S = 60.0
+BOOT_RECORD = f"feature_backfill/booted/{platform.node()}"
+"""Under this key the instance keeps the machine's boot, as [id, lowest boot time seen]."""
 
 
 def end_orphans(instance: dg.DagsterInstance) -> list[str]:
@@ -21,6 +23,7 @@ def end_orphans(instance: dg.DagsterInstance) -> list[str]:
     """
     if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return []
+    _lowest_boot_time(instance)  # also while no run is going, so that it is known before a clock jumps
     orphans = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)) if _is_orphan(instance, run)]
     for run in orphans:
         _end(instance, run)
@@ -49,11 +52,29 @@ def _is_orphan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         return False
     entry = records[-1].event_log_entry
     pid = entry.get_dagster_event().pid
-    return pid is not None and not process_exists(pid, entry.timestamp)
+    return pid is not None and not process_exists(pid, entry.timestamp, _lowest_boot_time(instance))
 
 
-def process_exists(pid: int, at: float) -> bool:
-    """Whether the process that had a pid at a time (seconds since 1970) exists; True where that cannot be told."""
+def _lowest_boot_time(instance: dg.DagsterInstance) -> float:
+    """When the machine booted, by the lowest account of this boot that was ever seen here.
+
+    A clock that is set forward takes the boot time with it, and each process would seem to have started after the
+    events that it wrote. An account that is too low merely takes a later process for the run's.
+    """
+    boot_id, booted = _boot()
+    known = instance.daemon_cursor_storage.get_cursor_values({BOOT_RECORD}).get(BOOT_RECORD)
+    known_id, known_booted = json.loads(known) if known else ("", 0.0)
+    if known_id == boot_id and known_booted <= booted:
+        return float(known_booted)
+    instance.daemon_cursor_storage.set_cursor_values({BOOT_RECORD: json.dumps([boot_id, booted])})
+    return booted
+
+
+def process_exists(pid: int, at: float, booted: float) -> bool:
+    """Whether the process that had a pid at a time exists; True where that cannot be told.
+
+    at, and booted, when the machine did: seconds since 1970.
+    """
     if os.name != "posix":
         return True
     try:
@@ -63,14 +84,26 @@ def process_exists(pid: int, at: float) -> bool:
     except PermissionError:
         pass
     state, started = _state_and_start(pid)
-    return state != "Z" and started <= at + CLOCK_TOLERANCE_S
+    return state != "Z" and booted + started <= at + CLOCK_TOLERANCE_S
 
 
 def _state_and_start(pid: int) -> tuple[str, float]:
-    """From /proc, a process's state and when it started: its pid may be that of a later one. Without /proc, unknown."""
+    """From /proc, a process's state and when it started, in seconds after boot: its pid may be that of a later one.
+
+    Without /proc, unknown.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", 0.0
+    return fields[0], int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _boot() -> tuple[str, float]:
+    """The id and the time (seconds since 1970) of the machine's boot. Without /proc, unknown."""
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         booted = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
     except (OSError, StopIteration):
         return "", 0.0
-    return fields[0], float(booted.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return boot_id, float(booted.split()[1])

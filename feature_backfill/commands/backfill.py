@@ -36,8 +36,11 @@ def backfill(
     feature_set: FeatureSet,
     ranges: Iterable[tuple[pd.Timestamp, pd.Timestamp]],
     overwrite: bool = False,
+    stale: bool = False,
 ) -> BackfillReport:
     """Materialize ranges of hours, a run each: the bars of the feature set, then its features.
+
+    overwrite: compute stored hours anew; stale: those whose OHLCV was corrected since.
 
     Waits for its turn while another run writes to the market, and says so.
 
@@ -47,7 +50,7 @@ def backfill(
     progress = ProgressBar()
     job = build_definitions([market], progress).resolve_job_def(job_name(market, feature_set))
     step = features_key(market, feature_set).to_python_identifier()
-    run_config = {**QUIET, "ops": {step: {"config": {"overwrite": overwrite}}}}
+    run_config = {**QUIET, "ops": {step: {"config": {"overwrite": overwrite, "stale": stale}}}}
     end_orphans(instance)
     for first, last in ranges:
         _tell_of_other_writers(instance, market)

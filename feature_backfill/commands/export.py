@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -40,4 +41,5 @@ def write_parquet(features: pd.DataFrame, file: Path) -> None:
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror or error}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()

@@ -7,6 +7,7 @@ from typing import Any
 from feature_backfill.cli import DEFAULT_TABLE
 from feature_backfill.config import FeatureSet, Market, asset_slug, load_markets, market_from
 from feature_backfill.errors import UserError
+from feature_backfill.paths import absolute
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_extent
 
@@ -27,7 +28,7 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
     )
     fields = _fields_from_table(options.duckdb, table) if configured is None else configured.model_dump()
     if options.feat_duckdb is not None:
-        fields["target_database"] = options.feat_duckdb.resolve()
+        fields["target_database"] = options.feat_duckdb
     given = {flag: getattr(options, flag) for flag in FEATURE_SET_FLAGS if getattr(options, flag) is not None}
     feature_sets = {feature_set["key"]: feature_set for feature_set in fields["feature_sets"]}
     feature_sets[feature_key] = {"key": feature_key, **feature_sets.get(feature_key, {}), **given}
@@ -67,7 +68,7 @@ def _market_with_key(name: str | None, feature_key: str) -> Market:
 
 def _market_reading(database: Path, table: str) -> Market | None:
     for market in load_markets():
-        if (market.source.database, market.source.table) == (database.resolve(), table):
+        if (market.source.database, market.source.table) == (absolute(database), table):
             return market
     return None
 
@@ -80,7 +81,8 @@ def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
         raise UserError(
             f"table {table} of {database} holds no hourly row; import some with feature-backfill import-ohlcv"
         )
-    name = asset_slug(table)
+    slug = asset_slug(table)
+    name = slug if slug[0].isalpha() else f"table_{slug}"
     if name in {market.name for market in load_markets()}:
         raise UserError(
             f"configs/ has a market {name} with another source; describe {table} of {database} there under another name"
@@ -88,8 +90,8 @@ def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
     return {
         "name": name,
         "first_hour": extent[0],
-        "source": {"database": database.resolve(), "table": table},
-        "target_database": database.resolve(),
+        "source": {"database": absolute(database), "table": table},
+        "target_database": absolute(database),
         "feature_sets": [],
     }
 

@@ -61,9 +61,12 @@ def _list_of(options: argparse.Namespace) -> pd.DatetimeIndex:
     lines = list(options.ts)
     if options.ts_file is not None:
         try:
-            lines += [line.strip() for line in options.ts_file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            text = options.ts_file.read_text(encoding="utf-8-sig")
         except OSError as error:
             raise UserError(f"--ts-file {options.ts_file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"--ts-file {options.ts_file} is not UTF-8 text, save it as such: {error}") from error
+        lines += [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise UserError("--mode ts_list needs hours: --ts T ... or --ts-file FILE")
     try:

@@ -71,7 +71,7 @@ def normalized_ohlcv(ohlcv: pd.DataFrame) -> pd.DataFrame:
     lacking = [column for column in ("timestamp", *COLUMNS) if column not in ohlcv.columns]
     if lacking:
         raise ValueError(f"OHLCV lacks the column {', '.join(lacking)}; it has {', '.join(map(str, ohlcv.columns))}")
-    stamps = to_utc(pd.DatetimeIndex(ohlcv["timestamp"]))
+    stamps = to_utc(ohlcv["timestamp"])
     if stamps.hasnans:
         raise ValueError(f"OHLCV holds {int(np.isnat(stamps.to_numpy()).sum())} rows without a timestamp")
     columns = {column: pd.to_numeric(ohlcv[column], errors="coerce").to_numpy(np.float64) for column in COLUMNS}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from feature_backfill.engine.bars import row_faults
-from feature_backfill.hours import last_closed_hour
+from feature_backfill.hours import EARLIEST, last_closed_hour
 from feature_backfill.store.database import connect
 from feature_backfill.store.files import read_file
 from feature_backfill.store.ohlcv import OHLCV_COLUMNS, upsert_ohlcv
@@ -97,6 +97,7 @@ def _reasons(rows: pd.DataFrame, last_closed: pd.Timestamp) -> pd.Series:
     """Why each row is refused, None where it is not."""
     reasons = row_faults(rows)
     reasons[reasons.isna() & (rows["timestamp"] > last_closed)] = "hour not closed yet"
+    reasons[reasons.isna() & (rows["timestamp"] < EARLIEST)] = f"timestamp before {EARLIEST:%Y}"
     reasons[rows["timestamp"].isna()] = "timestamp does not parse"
     return reasons
 

@@ -9,6 +9,8 @@ from feature_backfill.store.database import has_table, quoted, require_schema, t
 _COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(COLUMNS, "DOUBLE")}
 _DTYPES = {"timestamp": "datetime64[us]", **dict.fromkeys(COLUMNS, "float64")}
 
+NO_BARS = pd.DataFrame(columns=list(_DTYPES)).astype(_DTYPES)
+
 # The rows to write appear to DuckDB under this name, which must not hide a table of the database.
 _INCOMING = "__incoming_bars__"
 
@@ -52,10 +54,13 @@ def read_bars(
     """The bars from start to end, both included, in time order; none if there is no table.
 
     Returns rows x (timestamp, open, high, low, close, volume): UTC-naive datetime64[us] and float64.
+
+    Raises UserError if the table is of another make.
     """
     table = bars_table(timeframe)
     if not has_table(connection, table):
-        return pd.DataFrame(columns=list(_DTYPES)).astype(_DTYPES)
+        return NO_BARS.copy()
+    require_schema(connection, table, _COLUMNS, ["timestamp"])
     rows = connection.execute(
         f"SELECT {', '.join(_DTYPES)} FROM {quoted(table)} WHERE timestamp BETWEEN ? AND ? ORDER BY timestamp",
         [start, end],

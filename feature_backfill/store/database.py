@@ -6,16 +6,19 @@ and the target database are the same file, the caller opens it once, for writing
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
 from feature_backfill.errors import UserError
+from feature_backfill.paths import absolute
 
 PATIENCE_S = 60.0
 """How long connect() waits for a file that is taken, in seconds."""
@@ -25,6 +28,7 @@ ROW_GROUP_SIZE = 2048
 
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
+_NOT_WRITTEN = "Could not write file"
 
 _opening = threading.Lock()
 _open_for_writing: set[Path] = set()
@@ -45,9 +49,12 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
     up to `patience` seconds. Until the block ends, this process must not open the file by other means, not even to
     look at it: closing any handle of a file drops the process's POSIX locks on it, DuckDB's among them.
 
-    Raises UserError if the file is missing, is no DuckDB database, cannot be opened, or stays taken.
+    Raises UserError if the file is missing, is no DuckDB database, cannot be opened, or stays taken, and where the
+    block writes and the disk does not take it: full, over quota, broken.
     """
-    path = path.resolve()
+    path = absolute(path)
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is a directory, a pipe or a device, not a DuckDB file; correct the path")
     if read_only and not path.exists():
         raise UserError(f"no DuckDB file {path}; check the path in the configuration or the command line")
     if not path.parent.is_dir():
@@ -57,6 +64,10 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
         yield connection
+    except duckdb.Error as error:
+        if _NOT_WRITTEN in str(error):
+            raise _not_written(path, error) from error
+        raise
     finally:
         connection.close()
         if not read_only:
@@ -82,13 +93,17 @@ def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[st
     """
     columns = _columns(connection, table)
     if not columns:
-        present = ", ".join(table_names(connection)) or "none"
-        raise UserError(f"no table {table} in {database_path(connection)}; the tables there: {present}")
+        present = table_names(connection)
+        if table.lower() in map(str.lower, present):
+            raise UserError(f"view {table} of {database_path(connection)} is broken: what it reads from has changed")
+        raise UserError(
+            f"no table {table} in {database_path(connection)}; the tables there: {', '.join(present) or 'none'}"
+        )
     return columns
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether the database has a table or view of this name."""
+    """Whether the database has a table or view of this name. Not for use in a transaction, which a "no" would abort."""
     return bool(_columns(connection, table))
 
 
@@ -147,8 +162,12 @@ def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.Duck
     while True:
         try:
             return _open(path, read_only)
+        except OSError as error:
+            raise UserError(f"cannot make the DuckDB file {path}: {error.strerror}; see to its folder") from error
         except duckdb.Error as error:
             reason = " ".join(str(error).split())
+            if _NOT_WRITTEN in reason:
+                raise _not_written(path, error) from error
             if not any(sign in reason for sign in _TAKEN):
                 raise UserError(f"cannot open {path} as a DuckDB database: {reason}") from error
             if time.monotonic() >= deadline:
@@ -162,6 +181,14 @@ def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.Duck
         time.sleep(_RETRY_EVERY_S)
 
 
+def _not_written(path: Path, error: duckdb.Error) -> UserError:
+    """The error of a disk that does not take what is written. The transaction it befell is undone."""
+    reason = " ".join(str(error).split())
+    return UserError(
+        f"{path} could not be written; what was stored before is safe. Free space on its disk, then try again: {reason}"
+    )
+
+
 def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open once; several readers in a process share one handle, a writer has its own.
 
@@ -172,10 +199,24 @@ def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         if path in _open_for_writing:
             raise duckdb.ConnectionException("Unique file handle conflict: this process is writing the file")
         if read_only:
-            return duckdb.connect(path, read_only=True)
+            # Without the prefix, DuckDB would take the file for what it looks like, and download what opens SQLite's.
+            return duckdb.connect(f"duckdb:{path}", read_only=True)
+        if not path.exists():
+            _create(path)
         connection = _attach(path)
         _open_for_writing.add(path)
         return connection
+
+
+def _create(path: Path) -> None:
+    """Make an empty database: elsewhere first, for of half a header, from a crash or a full disk, nobody could recover.
+
+    The link fails if another process was quicker; then, and where a disk knows no links, the file is opened as ever.
+    """
+    with TemporaryDirectory(prefix=f"{path.name}.new.", dir=path.parent) as folder:
+        _attach(Path(folder, path.name)).close()
+        with suppress(OSError):
+            os.link(Path(folder, path.name), path)
 
 
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:
@@ -197,11 +238,11 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    rows = connection.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE lower(table_name) = lower(?)"
-        " AND database_name = current_database() AND schema_name = current_schema() ORDER BY column_index",
-        [table],
-    ).fetchall()
+    try:
+        # Not DESCRIBE, which takes a name that is no table for that of a file or of a Python variable.
+        rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", [f"main.{quoted(table)}"]).fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException):  # none, a broken view, no name
+        return {}
     return dict(rows)
 
 

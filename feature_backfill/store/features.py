@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from feature_backfill.errors import UserError
 from feature_backfill.hours import to_utc
@@ -28,6 +29,7 @@ from feature_backfill.store.database import (
     scalar,
     transaction,
 )
+from feature_backfill.store.inputs import delete_inputs, ensure_inputs_table, replace_inputs
 
 TABLE = "features"
 _COLUMNS = {"feature_key": "VARCHAR", "ts": "TIMESTAMP", "features": "JSON", "created_at": "TIMESTAMP"}
@@ -39,13 +41,17 @@ _ROWS_PER_TRANSACTION = 4 * ROW_GROUP_SIZE
 # DuckDB makes the JSON of one batch in one thread.
 _ROWS_PER_BATCH = ROW_GROUP_SIZE // 2
 _ROWS_PER_READ = 4 * ROW_GROUP_SIZE
+_NAMES_TOLD = 10
 
 Missing = Literal["null", "nan"]
 """How a value that is NaN or infinite is spelled: `null` (strict JSON) or the tokens NaN, Infinity, -Infinity."""
 
 
 def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the features table if there is none. Raises UserError if the one there is has another schema."""
+    """Create the features table, and that of their inputs, where there is none.
+
+    Raises UserError if one there is has another schema.
+    """
     connection.execute(
         f"""
         CREATE TABLE IF NOT EXISTS {TABLE} (
@@ -58,6 +64,15 @@ def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
         """
     )
     require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
+    ensure_inputs_table(connection)
+
+
+def has_features_table(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether there is a features table. Raises UserError if the one there is has another schema."""
+    if not has_table(connection, TABLE):
+        return False
+    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
+    return True
 
 
 def stored_hours(
@@ -66,8 +81,11 @@ def stored_hours(
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
 ) -> pd.DatetimeIndex:
-    """The hours from start to end, both included, that have a row: UTC-naive, ascending. Empty without a table."""
-    if not has_table(connection, TABLE):
+    """The hours from start to end, both included, that have a row: UTC-naive, ascending. Empty without a table.
+
+    Raises UserError, as the other functions that read do, if the table has another schema.
+    """
+    if not has_features_table(connection):
         return pd.DatetimeIndex([], dtype="datetime64[us]", name="ts")
     rows = connection.execute(
         f"SELECT ts FROM {TABLE} WHERE feature_key = $feature_key"
@@ -79,25 +97,31 @@ def stored_hours(
 
 def last_stored_hour(connection: duckdb.DuckDBPyConnection, feature_key: str) -> pd.Timestamp | None:
     """The newest hour that has a row, None if there is no row."""
-    if not has_table(connection, TABLE):
+    if not has_features_table(connection):
         return None
     hour = scalar(connection, f"SELECT max(ts) FROM {TABLE} WHERE feature_key = ?", [feature_key])
     return None if hour is None else pd.Timestamp(hour)
 
 
 def write_features(
-    connection: duckdb.DuckDBPyConnection, feature_key: str, frame: pd.DataFrame, missing: Missing = "null"
+    connection: duckdb.DuckDBPyConnection,
+    feature_key: str,
+    frame: pd.DataFrame,
+    missing: Missing = "null",
+    inputs: NDArray[np.uint64] | None = None,
 ) -> int:
     """Store one row for every hour of a frame, in place of the rows that these hours have; no other row is touched.
 
     frame: distinct hours (UTC-naive) x features (float64). The JSON has the columns in their order, every value a float
-    in the fewest digits that give the same float again. The table must exist. Rows go in by transactions of
-    bounded size: an hour that is overwritten is never missing to a reader, and a crash loses no stored row.
+    in the fewest digits that give the same float again. inputs: a digest an hour of what its row was computed from, if
+    that is known. The tables must exist. Rows go in by transactions of bounded size: an hour that is overwritten is
+    never missing to a reader, and a crash loses no stored row.
 
     Returns the number of rows written.
     """
     for start in range(0, len(frame), _ROWS_PER_TRANSACTION):
-        rows = _incoming_rows(frame.iloc[start : start + _ROWS_PER_TRANSACTION], missing)
+        part = slice(start, start + _ROWS_PER_TRANSACTION)
+        rows = _incoming_rows(frame.iloc[part], missing, None if inputs is None else inputs[part])
         connection.register(_INCOMING, rows)
         try:
             with transaction(connection):
@@ -109,6 +133,7 @@ def write_features(
                     f" SELECT ?, ts, to_json(features), current_timestamp AT TIME ZONE 'UTC' FROM {_INCOMING}",
                     [feature_key],
                 )
+                replace_inputs(connection, feature_key, _INCOMING)
         finally:
             connection.unregister(_INCOMING)
     return len(frame)
@@ -116,8 +141,9 @@ def write_features(
 
 def delete_features(connection: duckdb.DuckDBPyConnection, feature_key: str) -> int:
     """Delete all rows of a feature key; returns how many there were."""
-    if not has_table(connection, TABLE):
+    if not has_features_table(connection):
         return 0
+    delete_inputs(connection, feature_key)
     return int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
 
 
@@ -135,7 +161,8 @@ def read_features(
 
     Returns hours (UTC-naive, ascending, named "ts") x features (float64); without rows in the range, an empty frame.
 
-    Raises UserError if the file, the table or the key does not exist, or the newest row lacks one of the columns.
+    Raises UserError if the file, the table or the key does not exist, the table has another schema, or the newest row
+    lacks one of the columns.
     """
     first, last = (None if bound is None else to_utc([bound])[0] for bound in (start, end))
     with connect(Path(database), read_only=True) as connection:
@@ -145,8 +172,8 @@ def read_features(
         return pd.DataFrame(_values(connection, feature_key, hours, names), index=hours, columns=names)
 
 
-def _incoming_rows(frame: pd.DataFrame, missing: Missing) -> pa.Table:
-    """The hours and, as one struct each, their values, in batches that several threads can take."""
+def _incoming_rows(frame: pd.DataFrame, missing: Missing, inputs: NDArray[np.uint64] | None) -> pa.Table:
+    """The hours, their digests and, as one struct each, their values, in batches that several threads can take."""
     if frame.columns.empty:
         # DuckDB before 2 refuses a struct without fields; an empty map becomes the same JSON.
         objects = pa.array([[]] * len(frame), type=pa.map_(pa.string(), pa.float64()))
@@ -154,12 +181,15 @@ def _incoming_rows(frame: pd.DataFrame, missing: Missing) -> pa.Table:
         values = frame.to_numpy(dtype="float64").T
         columns = [pa.array(column, mask=~np.isfinite(column) if missing == "null" else None) for column in values]
         objects = pa.StructArray.from_arrays(columns, names=list(frame.columns))
-    table = pa.table({"ts": frame.index.to_numpy(dtype="datetime64[us]"), "features": objects})
+    digests = pa.nulls(len(frame), pa.uint64()) if inputs is None else pa.array(inputs)
+    hours = frame.index.to_numpy(dtype="datetime64[us]")
+    table = pa.table({"ts": hours, "digest": digests, "features": objects})
     return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_PER_BATCH), table.schema)
 
 
 def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
     describe_table(connection, TABLE)
+    has_features_table(connection)
     rows = connection.execute(f"SELECT DISTINCT feature_key FROM {TABLE} ORDER BY feature_key").fetchall()
     keys = [key for (key,) in rows]
     if feature_key not in keys:
@@ -181,7 +211,8 @@ def _names_to_read(
     unknown = [column for column in columns or [] if column not in names]
     if unknown:
         raise UserError(
-            f"no such feature under the key {feature_key} at {newest}: {', '.join(unknown)}; it has {', '.join(names)}"
+            f"no such feature under the key {feature_key} at {newest}: {', '.join(unknown)}; "
+            f"it has {', '.join(names[:_NAMES_TOLD])}{' ...' if names[_NAMES_TOLD:] else ''}"
         )
     return names if columns is None else list(columns)
 

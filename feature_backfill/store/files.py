@@ -40,7 +40,7 @@ def read_file(path: Path) -> FileRows:
 
     The stamp is in `timestamp` or, if there is none, in the only column with another customary name.
 
-    Raises UserError if the file is missing, unreadable, empty, or lacks a column.
+    Raises UserError if the file is missing, unreadable, empty, or has a column not or twice.
     """
     if not path.is_file():
         raise UserError(f"no file {path}; check the path")
@@ -58,10 +58,7 @@ def read_file(path: Path) -> FileRows:
                 f"WITH cells AS MATERIALIZED (FROM {reader}) SELECT {_selection(path, columns)} FROM cells", parameters
             ).df()
         except duckdb.Error as error:
-            raise UserError(
-                f"cannot read {path} (CSV must be UTF-8 text with a header line, commas, balanced quotes "
-                f"and one kind of line ending): {str(error).splitlines()[0]}"
-            ) from error
+            raise UserError(f"cannot read {path}{_csv_rules(path)}: {str(error).splitlines()[0]}") from error
         malformed = _malformed_lines(connection) if path.suffix.lower() == ".csv" else []
     if rows.empty and not malformed:
         raise UserError(f"{path} holds no rows")
@@ -73,6 +70,11 @@ def _malformed_lines(connection: duckdb.DuckDBPyConnection) -> list[int]:
     return [line for (line,) in lines]
 
 
+def _csv_rules(path: Path) -> str:
+    rules = " (CSV must be UTF-8 text with a header line, commas, balanced quotes and one kind of line ending)"
+    return rules if path.suffix.lower() == ".csv" else ""
+
+
 def _selection(path: Path, columns: list[str]) -> str:
     names = {name.lower(): name for name in reversed(columns)}
     lacking = [column for column in COLUMNS if column not in names]
@@ -80,7 +82,11 @@ def _selection(path: Path, columns: list[str]) -> str:
     if not stamps:
         lacking.insert(0, "timestamp")
     if lacking:
-        raise UserError(f"{path} lacks the column {', '.join(lacking)}; it has {', '.join(columns)}")
+        present = ", ".join("".join(filter(str.isprintable, column)) for column in columns)
+        raise UserError(f"{path} lacks the column {', '.join(lacking)}; it has {present}{_csv_rules(path)}")
+    twice = [column for column in (*COLUMNS, *stamps) if f"{column}_1" in names]
+    if twice:  # DuckDB counts columns of one name on
+        raise UserError(f"{path} has the column {', '.join(twice)} twice; remove or rename one")
     if "timestamp" not in names and len(stamps) > 1:
         raise UserError(f"which column of {path} holds the opening time: {' or '.join(stamps)}? Rename it to timestamp")
     values = ", ".join(f"TRY_CAST({quoted(names[column])} AS DOUBLE) AS {column}" for column in COLUMNS)

@@ -48,10 +48,10 @@ def read_ohlcv(
     Returns rows x (timestamp, open, high, low, close, volume): UTC-naive datetime64[us] and float64, NaN where a cell
     is NULL or no number. Rows without a timestamp are left out.
 
-    Raises UserError if the table is missing, lacks a column, or its timestamp is of no timestamp type.
+    Raises UserError if the table is missing, lacks a column, cannot be read (a view of what is gone), or its timestamp
+    is of no timestamp type.
     """
-    relation = _between(connection, table)
-    rows = connection.execute(f"SELECT * FROM {relation} ORDER BY timestamp", {"start": start, "end": end}).df()
+    rows = _read(connection, table, "SELECT * FROM {rows} ORDER BY timestamp", start, end)
     return rows.astype({"timestamp": "datetime64[us]"})
 
 
@@ -65,12 +65,8 @@ def ohlcv_hours(
 
     A stamp off the hour is no hour. Raises UserError as read_ohlcv does.
     """
-    relation = _between(connection, table)
-    rows = connection.execute(
-        f"SELECT DISTINCT timestamp FROM {relation} WHERE {_ON_THE_HOUR} ORDER BY timestamp",
-        {"start": start, "end": end},
-    ).df()
-    return _hours(rows["timestamp"])
+    hours = f"SELECT DISTINCT timestamp FROM {{rows}} WHERE {_ON_THE_HOUR} ORDER BY timestamp"
+    return _hours(_read(connection, table, hours, start, end)["timestamp"])
 
 
 def ohlcv_extent(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
@@ -78,11 +74,9 @@ def ohlcv_extent(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[pd.
 
     Raises UserError as read_ohlcv does.
     """
-    relation = _between(connection, table)
-    extent = connection.execute(
-        f"SELECT min(timestamp), max(timestamp) FROM {relation} WHERE {_ON_THE_HOUR}", {"start": None, "end": None}
-    ).fetchall()[0]
-    return None if extent[0] is None else (pd.Timestamp(extent[0]), pd.Timestamp(extent[1]))
+    ends = f"SELECT min(timestamp) AS first, max(timestamp) AS last FROM {{rows}} WHERE {_ON_THE_HOUR}"
+    extent = _read(connection, table, ends, None, None)
+    return None if extent["first"].isna().item() else (extent["first"].item(), extent["last"].item())
 
 
 def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.DataFrame) -> Upserted:
@@ -94,12 +88,13 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
     Raises UserError if the table cannot take the rows.
     """
     try:
+        missing = not has_table(connection, table)
         with _incoming(connection, ohlcv), transaction(connection):
-            if not has_table(connection, table):
+            if missing:
                 values = ", ".join(f"{column} DOUBLE" for column in COLUMNS)
                 connection.execute(f"CREATE TABLE {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
             return _upsert_incoming(connection, table)
-    except (duckdb.ConstraintException, duckdb.BinderException, duckdb.CatalogException) as error:
+    except (duckdb.ConstraintException, duckdb.ProgrammingError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"table {table} of {database_path(connection)} does not take the rows; import into another table: {reason}"
@@ -156,6 +151,18 @@ def _incoming(connection: duckdb.DuckDBPyConnection, ohlcv: pd.DataFrame) -> Ite
         yield
     finally:
         connection.unregister(_INCOMING)
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, table: str, query: str, start: pd.Timestamp | None, end: pd.Timestamp | None
+) -> pd.DataFrame:
+    """The result of a query of the `{rows}` from start to end."""
+    relation = _between(connection, table)
+    try:
+        return connection.execute(query.format(rows=relation), {"start": start, "end": end}).df()
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"table {table} of {database_path(connection)} cannot be read: {reason}") from error
 
 
 def _between(connection: duckdb.DuckDBPyConnection, table: str) -> str:

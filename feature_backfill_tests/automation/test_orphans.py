@@ -7,8 +7,10 @@ import sys
 import time
 
 import dagster as dg
+import pytest
 from dagster._core.events import DagsterEvent
 
+from feature_backfill.automation import orphans
 from feature_backfill.automation.orphans import end_orphans, process_exists
 
 KILLED_IN_A_STEP = """
@@ -69,6 +71,45 @@ def test_a_run_of_a_living_process_is_left_alone(instance):
 
 
 def test_a_later_process_with_the_same_id_is_another():
-    now = time.time()
-    assert process_exists(os.getpid(), now)
-    assert process_exists(os.getpid(), now - 86400) == (not os.path.exists("/proc/self/stat"))
+    now, (_, booted) = time.time(), orphans._boot()
+    assert process_exists(os.getpid(), now, booted)
+    assert process_exists(os.getpid(), now - 86400, booted) == (not os.path.exists("/proc/self/stat"))
+
+
+def started_run(instance, pid, timestamp):
+    """A run of a process, begun at a time by the clock of then."""
+
+    @dg.job
+    def going():
+        pass
+
+    run = instance.create_run_for_job(going)
+    event = DagsterEvent(dg.DagsterEventType.RUN_START.value, going.name, pid=pid)
+    entry = dg.EventLogEntry(
+        error_info=None, level=20, user_message="", run_id=run.run_id, timestamp=timestamp, dagster_event=event
+    )
+    instance.handle_new_event(entry)
+    return run.run_id
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="needs /proc")
+@pytest.mark.parametrize("days", [[30], [-1], [-1, 30], [30, -30]])
+def test_a_living_run_outlives_clocks_that_jump(instance, monkeypatch, days):
+    boot_id, booted = orphans._boot()
+    assert end_orphans(instance) == []  # as the sensors do all the time
+    shift = 0.0
+    for jump in days:
+        started_run(instance, os.getpid(), time.time() + shift)
+        shift += jump * 86400
+        monkeypatch.setattr(orphans, "_boot", lambda at=booted + shift: (boot_id, at))
+        assert end_orphans(instance) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="needs /proc")
+def test_a_run_from_before_the_machine_booted_again_is_ended(instance, monkeypatch):
+    boot_id, booted = orphans._boot()
+    monkeypatch.setattr(orphans, "_boot", lambda: ("the boot before", booted - 86400))
+    run_id = started_run(instance, os.getpid(), time.time() - 86000)
+    assert end_orphans(instance) == []
+    monkeypatch.setattr(orphans, "_boot", lambda: (boot_id, booted))
+    assert end_orphans(instance) == [run_id]

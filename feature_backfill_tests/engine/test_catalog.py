@@ -1,5 +1,5 @@
+from feature_backfill.checks import oracle
 from feature_backfill.engine.catalog import CATALOG, feature_names, feature_summaries
-from feature_backfill_tests import oracle
 
 
 def test_the_catalogue_is_complete_and_in_order():

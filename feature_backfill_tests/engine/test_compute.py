@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_backfill import compute_features, feature_names
+from feature_backfill.checks import oracle
 from feature_backfill.engine import compute
 from feature_backfill.engine.bars import complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
-from feature_backfill_tests import oracle
-from feature_backfill_tests.tolerances import mismatches
+from feature_backfill_tests.comparison import mismatches
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CONFIGURATIONS = {

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_backfill_tests import oracle, tolerances
-from feature_backfill_tests.tolerances import mismatches
+from feature_backfill.checks import oracle, tolerances
+from feature_backfill_tests.comparison import mismatches
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 CONFIGURATIONS = {
     "synthetic_default": (720, 0, ("1H", "4H", "12H", "1D")),
     "synthetic_base168_8h": (168, 23, ("1H", "4H", "8H", "1D")),
@@ -41,6 +41,11 @@ def expected():
 
 
 # --- the oracle ---
+
+
+def test_the_oracle_shares_nothing_with_the_engine():
+    modules = re.findall(r"(?m)^(?:from|import) (\S+)", Path(oracle.__file__).read_text())
+    assert not [module for module in modules if module.startswith(("feature_backfill", "numpy", "scipy"))]
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -6,12 +6,11 @@ tolerance. `close_perm_entropy_3_50` needs none: it compares closes, and closes 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-import pandas as pd
-
-from feature_backfill_tests import oracle
-from feature_backfill_tests.oracle import Bars, ratio
+from feature_backfill.checks import oracle
+from feature_backfill.checks.oracle import Bars, ratio
 
 RTOL = 1e-9
 ABSOLUTE_ONLY = {
@@ -89,37 +88,35 @@ ATOL = {name: atol for atol, names in ATOL_GROUPS for name in names.split()}
 """Base name -> absolute tolerance, given the bars of the window."""
 
 
-def mismatches(
-    actual: pd.DataFrame, expected: pd.DataFrame, ohlcv: pd.DataFrame, base_hours: int = 720, buffer_hours: int = 0
-) -> list[str]:
-    """In words, where `actual` departs from `expected`; empty if nowhere.
+@dataclass(frozen=True)
+class Departure:
+    """A value that is not what it should be.
 
-    Both frames are hours (UTC-naive) x full feature names, float64. `ohlcv` holds the hourly rows they come from, with
-    the columns timestamp, open, high, low, close, volume.
+    name: the feature's, with its timeframe; allowed: the largest difference from `expected` that counts as rounding.
     """
-    if list(actual.columns) != list(expected.columns):
-        return [_difference("columns", list(actual.columns), list(expected.columns))]
-    if list(actual.index) != list(expected.index):
-        return [_difference("hours", list(actual.index), list(expected.index))]
-    wrong_dtypes = [f"{name} is {dtype}, not float64" for name, dtype in actual.dtypes.items() if dtype != "float64"]
-    if wrong_dtypes:
-        return wrong_dtypes
 
-    cells = [tuple(column.rsplit("_", 1)) for column in expected.columns]
-    timeframes = list(dict.fromkeys(timeframe for _, timeframe in cells))
-    rows = oracle.hourly_rows(ohlcv)
+    name: str
+    actual: float
+    expected: float
+    allowed: float
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.actual!r} instead of {self.expected!r} (allowed: {self.allowed:.3g} off)"
+
+
+def departures(
+    actual: Mapping[str, float], expected: Mapping[str, float], window: Mapping[str, Bars]
+) -> list[Departure]:
+    """The values of one hour that depart from the expected ones, in the order of these; both have the same names.
+
+    window: the bars of each timeframe that the values come from.
+    """
     found = []
-    for ts, actual_row, expected_row in zip(expected.index, actual.to_numpy(), expected.to_numpy(), strict=True):
-        window = oracle.bars_of_hour(rows, ts.to_pydatetime(), base_hours, buffer_hours, timeframes)
-        if isinstance(window, oracle.Skip):
-            found.append(f"{ts}: has values, but {window.reason}")
-            continue
-        for (name, timeframe), a, e in zip(cells, actual_row.tolist(), expected_row.tolist(), strict=True):
-            b = window[timeframe]
-            if not (agree(name, a, e, b) or is_exempt(name, a, b)):
-                found.append(
-                    f"{ts} {name}_{timeframe}: {a!r} instead of {e!r} (allowed: {allowed(name, e, b):.3g} off)"
-                )
+    for full_name, right in expected.items():
+        name, timeframe = full_name.rsplit("_", 1)
+        b = window[timeframe]
+        if not (agree(name, actual[full_name], right, b) or is_exempt(name, actual[full_name], b)):
+            found.append(Departure(full_name, actual[full_name], right, allowed(name, right, b)))
     return found
 
 
@@ -200,11 +197,3 @@ EXEMPTIONS: dict[str, Callable[[float, Bars], bool]] = {
     "close_spectral_entropy_50": lambda _, b: nearly_flat(b.close[-50:]),
 }
 """Base name -> whether rounding decides the feature, given the actual value and the bars of the window."""
-
-
-def _difference(what: str, actual: list[object], expected: list[object]) -> str:
-    missing = [str(item) for item in expected if item not in set(actual)]
-    unexpected = [str(item) for item in actual if item not in set(expected)]
-    if missing or unexpected:
-        return f"{what}: missing {missing}, unexpected {unexpected}"
-    return f"{what}: the same ones, in another order or number"

@@ -253,8 +253,11 @@ def features_of_hour(
     `rows` maps UTC-naive hours to (open, high, low, close, volume). A timeframe not in `HOURS_PER_BAR` is a KeyError.
     """
     bars = bars_of_hour(rows, ts, base_hours, buffer_hours, timeframes)
-    if isinstance(bars, Skip):
-        return bars
+    return bars if isinstance(bars, Skip) else features_of_bars(bars)
+
+
+def features_of_bars(bars: Mapping[str, Bars]) -> dict[str, float]:
+    """`<base name>_<timeframe>` -> value for the bars of each timeframe, in emission order."""
     return {
         f"{name}_{timeframe}": formula(b) if len(b) >= min_bars else math.nan
         for timeframe, b in bars.items()

@@ -1,0 +1,257 @@
+"""Dagster's view brought together with the tables, which can part after a crash, a restore, or SQL by hand.
+
+A repair writes records of Dagster's only, never a row: what is stored shows as materialized, what is not as missing.
+
+* OHLCV and features: an hour agrees if it has a row.
+* Bars: an hour agrees if the bar that ends with it, where OHLCV gives one, is stored with the values that OHLCV gives,
+  and none is stored where it gives none. Stored bars do not tell which hours were asked for, since a run refreshes
+  those of its lookback as well; so bars are reported for the hours of the stored features that rest on them.
+
+Safe at any time. A run stores rows, then reports them: whoever asks Dagster first and the tables second sees a row for
+every hour that Dagster shows, unless it was deleted. What is reported after the question is never taken back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from feature_backfill.assets.bars import ROUNDING
+from feature_backfill.assets.failures import told_to_the_operator
+from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
+from feature_backfill.automation.orphans import UNDER_WAY, _is_orphan, end_orphans
+from feature_backfill.config import Market
+from feature_backfill.engine.bars import COLUMNS, complete_bars
+from feature_backfill.errors import UserError
+from feature_backfill.event_log import report_runless
+from feature_backfill.hours import PARTITION_KEY_FORMAT, last_closed_hour, partition_keys
+from feature_backfill.partition_wipe import wipe_partitions
+from feature_backfill.store.bars import read_bars
+from feature_backfill.store.database import connect
+from feature_backfill.store.features import stored_hours
+from feature_backfill.store.ohlcv import ohlcv_hours, read_ohlcv
+
+SILENCE = pd.Timedelta(minutes=10)
+"""How long a run that has not started may say nothing before it counts as lost."""
+
+NO_LONGER_STORED, NO_LONGER_RIGHT = "no longer stored", "whose bar is gone or differs from OHLCV"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What Dagster shows of an asset: materialized hours, ascending, and the id of the newest event that says so."""
+
+    hours: pd.DatetimeIndex
+    newest_event: int
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is stored of a market: hours of OHLCV and of each feature key; of each timeframe, the stamps of bars that
+    lack or are not what OHLCV gives."""
+
+    ohlcv: pd.DatetimeIndex
+    features: Mapping[str, pd.DatetimeIndex]
+    wrong_bars: Mapping[str, pd.DatetimeIndex]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How Dagster's view of an asset differs from the tables, before the repair.
+
+    unshown: hours to report; gone: hours to show as missing, and why; agreeing: number of hours that agree.
+    """
+
+    asset: dg.AssetKey
+    unshown: pd.DatetimeIndex
+    gone: pd.DatetimeIndex
+    agreeing: int
+    why_gone: str = NO_LONGER_STORED
+
+    def told(self, dry_run: bool) -> str:
+        """One line: `demo/features/x: 12 hours reported, 3 no longer stored, 4,000 in order`."""
+        reported = "to report" if dry_run else "reported"
+        return (
+            f"{self.asset.to_user_string()}: {len(self.unshown):,} hours {reported}, "
+            f"{len(self.gone):,} {self.why_gone}, {self.agreeing:,} in order"
+        )
+
+
+class RepairConfig(dg.Config):
+    """Options of the repair."""
+
+    dry_run: bool = Field(default=False, description="Say what would be done, change nothing.")
+
+
+def repair_job_name(market: Market) -> str:
+    """`<market>__repair`."""
+    return f"{market.name}__repair"
+
+
+def repair_job(market: Market) -> dg.JobDefinition:
+    """The repair of a market. It takes no slot of the market's pool: it frees those that killed runs keep."""
+
+    @dg.op(name=f"{repair_job_name(market)}_op", out=dg.Out(dg.Nothing))
+    def repair_op(context: dg.OpExecutionContext, config: RepairConfig) -> None:
+        with told_to_the_operator():
+            for run_id in end_lost_runs(context.instance, config.dry_run):
+                context.log.info(f"run {run_id}: its process is gone")
+            for difference in repair(context.instance, market, config.dry_run):
+                context.log.info(difference.told(config.dry_run))
+
+    @dg.job(
+        name=repair_job_name(market),
+        description=(
+            f"Makes Dagster's view of {market.name} agree with its tables: stored hours show as materialized, hours "
+            "whose row is gone as missing. Writes no row; safe at any time. The log says what was found."
+        ),
+        executor_def=dg.in_process_executor,
+    )
+    def repair_market() -> None:
+        repair_op()
+
+    return repair_market
+
+
+def repair(instance: dg.DagsterInstance, market: Market, dry_run: bool = False) -> list[Difference]:
+    """Make Dagster's view of a market's partitions agree with its tables; returns what differed, an item an asset.
+
+    Raises UserError if the source is missing or unreadable, a database stays taken, or the target's folder is missing.
+    """
+    assets = [
+        ohlcv_key(market),
+        *(bars_key(market, timeframe) for timeframe in market.bar_timeframes),
+        *(features_key(market, feature_set) for feature_set in market.feature_sets),
+    ]
+    shown = {asset: _shown(instance, market, asset) for asset in assets}
+    differences = _differences(market, shown, _tables(market))
+    if not dry_run:
+        for difference in differences:
+            _mend(instance, market, difference, shown[difference.asset])
+    return differences
+
+
+def end_lost_runs(instance: dg.DagsterInstance, dry_run: bool = False, now: pd.Timestamp | None = None) -> list[str]:
+    """End the local runs whose process is gone, and free their pool slots; returns their ids. now: UTC-naive."""
+    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
+        return []
+    unstarted = _never_started(instance, pd.Timestamp.now(tz="UTC").tz_localize(None) if now is None else now)
+    if dry_run:
+        orphans = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)) if _is_orphan(instance, run)]
+        return [run.run_id for run in (*orphans, *unstarted)]
+    for run in unstarted:
+        instance.report_run_failed(run, f"This run said nothing for {SILENCE} before its start: its process is gone.")
+    return [*end_orphans(instance), *(run.run_id for run in unstarted)]
+
+
+def _never_started(instance: dg.DagsterInstance, now: pd.Timestamp) -> list[dg.DagsterRun]:
+    """Runs that were killed before their first event: no process id is known of them, but they have gone silent.
+
+    A run that a daemon created and did not queue yet is not one of them: the daemon finds it again.
+    """
+    before = (now - SILENCE).tz_localize("UTC")
+    unstarted = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+    lost = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=unstarted, updated_before=before.to_pydatetime())):
+        events = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+        silent = not events or events[0].timestamp < before.timestamp()
+        theirs = run.status == dg.DagsterRunStatus.NOT_STARTED and run.remote_job_origin is not None
+        if silent and not theirs:
+            lost.append(run)
+    return lost
+
+
+def _shown(instance: dg.DagsterInstance, market: Market, asset: dg.AssetKey) -> Shown:
+    events = instance.event_log_storage.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION
+    )
+    hours = pd.to_datetime(list(events), format=PARTITION_KEY_FORMAT, errors="coerce").as_unit("us")
+    return Shown(_partitions(market, hours), max(events.values(), default=0))
+
+
+def _partitions(market: Market, hours: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Those of the hours that are partitions of the market's assets, ascending."""
+    existing = (hours >= market.first_hour) & (hours <= last_closed_hour()) & (hours == hours.floor("h"))
+    return hours[existing].sort_values()
+
+
+def _tables(market: Market) -> Tables:
+    last = last_closed_hour()
+    with connect(market.source.database, read_only=True) as connection:
+        hours = ohlcv_hours(connection, market.source.table, market.first_hour, last)
+        ohlcv = read_ohlcv(connection, market.source.table, end=last)
+    target = market.target_database
+    if not target.parent.is_dir():
+        raise UserError(f"no folder {target.parent} for {target.name}; a disk that is not mounted? Nothing was changed")
+    bars = {timeframe: complete_bars(ohlcv, timeframe) for timeframe in market.bar_timeframes}
+    if not target.exists():
+        lacking = {timeframe: pd.DatetimeIndex(built["timestamp"]) for timeframe, built in bars.items()}
+        return Tables(hours, {feature_set.key: hours[:0] for feature_set in market.feature_sets}, lacking)
+    with connect(target, read_only=True) as connection:
+        features = {
+            feature_set.key: _partitions(market, stored_hours(connection, feature_set.key))
+            for feature_set in market.feature_sets
+        }
+        wrong = {
+            timeframe: _unlike(built, read_bars(connection, timeframe, market.first_hour, last))
+            for timeframe, built in bars.items()
+        }
+    return Tables(hours, features, wrong)
+
+
+def _unlike(built: pd.DataFrame, stored: pd.DataFrame) -> pd.DatetimeIndex:
+    """The stamps of bars that are in one of the two only, or differ."""
+    both = built.merge(stored, on="timestamp", how="outer", suffixes=("", "_stored"))
+    same = np.logical_and.reduce(
+        [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
+    )
+    return pd.DatetimeIndex(both.loc[~same, "timestamp"])
+
+
+def _differences(market: Market, shown: Mapping[dg.AssetKey, Shown], tables: Tables) -> list[Difference]:
+    differences = [_of_rows(ohlcv_key(market), shown, tables.ohlcv)]
+    for timeframe in market.bar_timeframes:
+        asset, wrong = bars_key(market, timeframe), tables.wrong_bars[timeframe]
+        resting = pd.DatetimeIndex([], dtype="datetime64[us]")
+        for feature_set in market.feature_sets:
+            if timeframe in feature_set.timeframes:
+                resting = resting.union(tables.features[feature_set.key])
+        hours = shown[asset].hours
+        unshown, gone = resting.difference(hours).difference(wrong), hours.intersection(wrong)
+        differences.append(Difference(asset, unshown, gone, len(hours) - len(gone), NO_LONGER_RIGHT))
+    for feature_set in market.feature_sets:
+        differences.append(_of_rows(features_key(market, feature_set), shown, tables.features[feature_set.key]))
+    return differences
+
+
+def _of_rows(asset: dg.AssetKey, shown: Mapping[dg.AssetKey, Shown], stored: pd.DatetimeIndex) -> Difference:
+    hours = shown[asset].hours
+    return Difference(asset, stored.difference(hours), hours.difference(stored), len(hours.intersection(stored)))
+
+
+def _mend(instance: dg.DagsterInstance, market: Market, difference: Difference, shown: Shown) -> None:
+    found = dg.AssetMaterialization(difference.asset, metadata={"row": "found stored"})
+    report_runless(instance, [(found, partition_keys(difference.unshown))])
+    if len(difference.gone):
+        wipe_partitions(instance, difference.asset, partition_keys(difference.gone), shown.newest_event)
+    elif _is_status_stale(instance, market, difference.asset, shown):
+        instance.wipe_asset_cached_status([difference.asset])
+
+
+def _is_status_stale(instance: dg.DagsterInstance, market: Market, asset: dg.AssetKey, shown: Shown) -> bool:
+    """Whether the partition status that Dagster caches may hold what Dagster would not find if it looked again.
+
+    Dagster only ever adds to it: an hour that one run failed on and the next one skipped stays failed, and a webserver
+    that looked during a wipe may have put back what was wiped. To work it out anew takes it seconds, so not in vain.
+    """
+    partitions = hourly_partitions(market)
+    for record in instance.get_asset_records([asset]):
+        cached = record.asset_entry.cached_status
+        if cached is not None and cached.partitions_def_id == partitions.get_serializable_unique_identifier():
+            return not cached.deserialize_failed_partition_subsets(partitions).is_empty or len(
+                cached.deserialize_materialized_partition_subsets(partitions)
+            ) > len(shown.hours)
+    return False

@@ -1,0 +1,130 @@
+"""Are the stored rows what OHLCV gives? A sample of them, computed once more by the scalar oracle."""
+
+import math
+from dataclasses import dataclass
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from feature_backfill.checks import oracle
+from feature_backfill.checks.findings import Line, listed
+from feature_backfill.checks.stored import stored_rows
+from feature_backfill.checks.tolerances import Departure, departures
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.engine.bars import normalized_ohlcv
+from feature_backfill.hours import HOUR
+from feature_backfill.store.database import connect
+from feature_backfill.store.ohlcv import read_ohlcv
+from feature_backfill.store.stored_rows import values_at
+
+FEWEST_HOURS, MOST_HOURS = 12, 60
+LOOKED_BACK_ON = 60 * 720
+"""Hourly rows that the windows of a sample hold together, which bounds its time: about 2 s."""
+
+NEWEST_SHARE = 3
+"""One in so many of the sample is among the newest: the rows that are traded on."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An hour whose row departs from what OHLCV gives now. reason: why there should be no row, else empty."""
+
+    hour: pd.Timestamp
+    reason: str
+    departures: list[Departure]
+
+    def line(self) -> Line:
+        """The finding as a line of a table."""
+        first = self.reason or f"{len(self.departures)} values, {self.departures[0]}"
+        return {"hour": str(self.hour), "finding": first}
+
+
+def sample_size(feature_set: FeatureSet) -> int:
+    """How many hours to recompute: the fewer, the longer their windows."""
+    return min(MOST_HOURS, max(FEWEST_HOURS, LOOKED_BACK_ON // feature_set.lookback_hours))
+
+
+def sample(stored: pd.DatetimeIndex, size: int, seed: int) -> pd.DatetimeIndex:
+    """The newest of the stored hours and, of the others, a random choice; ascending.
+
+    What is drawn of an hour rests on nothing but the hour and the seed, so that a seed gives much the same sample again
+    when rows have been added.
+    """
+    newest = stored[-max(1, size // NEWEST_SHARE) :]
+    others = stored[: -len(newest)]
+    drawn = pd.util.hash_array(others.as_unit("us").asi8 ^ seed)
+    return others[np.argsort(drawn)[: size - len(newest)]].union(newest)
+
+
+def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.AssetCheckResult:
+    """A sample of the stored rows equals, up to rounding, what the oracle computes from the OHLCV of today.
+
+    A row departs that was changed, that was computed wrongly, or that rests on OHLCV which was corrected since; so does
+    one whose window is no longer sound. An error: a wrong row is traded on like a right one.
+    """
+    with stored_rows(market, feature_set) as (connection, stored):
+        rows = values_at(connection, feature_set.key, sample(stored, size, seed), feature_set.names)
+    first, last = rows.index[0], rows.index[-1]
+    with connect(market.source.database, read_only=True) as connection:
+        start = first - (feature_set.lookback_hours - 1) * HOUR
+        ohlcv = normalized_ohlcv(read_ohlcv(connection, market.source.table, start, last))
+    found = (
+        _finding(feature_set, hour, dict(zip(rows.columns, row, strict=True)), ohlcv)
+        for hour, row in zip(rows.index, rows.to_numpy().tolist(), strict=True)
+    )
+    findings = [finding for finding in found if finding is not None]
+    told = f"{len(rows)} of {len(stored)} rows recomputed, "
+    if findings:
+        hours = ", ".join(str(finding.hour) for finding in findings[-3:])
+        told += (
+            f"{len(findings)} depart from what OHLCV gives now, the newest {hours}: find out whether OHLCV or the rows "
+            "were changed, then materialize the hours with overwrite"
+        )
+    return dg.AssetCheckResult(
+        passed=not findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=told if findings else f"{told}all agree",
+        metadata={
+            "seed": seed,
+            "hours_recomputed": len(rows),
+            "hours_departing": len(findings),
+            "oldest_hour": str(first),
+            "newest_hour": str(last),
+            **listed("worst_features", _worst_features(findings)),
+            **listed("departing", [finding.line() for finding in reversed(findings)]),
+        },
+    )
+
+
+def _finding(feature_set: FeatureSet, hour: pd.Timestamp, row: dict[str, float], ohlcv: pd.DataFrame) -> Finding | None:
+    start = hour - (feature_set.lookback_hours - 1) * HOUR
+    window = ohlcv.iloc[slice(*ohlcv["timestamp"].searchsorted([start, hour + HOUR]))]
+    bars = oracle.bars_of_hour(
+        oracle.hourly_rows(window),
+        hour.to_pydatetime(),
+        feature_set.base_hours,
+        feature_set.buffer_hours,
+        feature_set.timeframes,
+    )
+    if isinstance(bars, oracle.Skip):
+        return Finding(hour, f"there should be no row: {bars.reason}", [])
+    computed = oracle.features_of_bars(bars)
+    expected = {name: _as_stored(computed[name], value) for name, value in row.items()}
+    found = departures(row, expected, bars)
+    return Finding(hour, "", found) if found else None
+
+
+def _as_stored(value: float, stored: float) -> float:
+    """The value as the row can say it: strict JSON has null for an infinity too."""
+    return math.nan if math.isnan(stored) and not math.isfinite(value) else value
+
+
+def _worst_features(findings: list[Finding]) -> list[Line]:
+    """A line for each feature that departs, those that do in most hours first."""
+    found = [departure for finding in findings for departure in finding.departures]
+    by_name: dict[str, list[Departure]] = {}
+    for departure in found:
+        by_name.setdefault(departure.name, []).append(departure)
+    worst = sorted(by_name.items(), key=lambda item: -len(item[1]))
+    return [{"feature": name, "hours": len(some), "for_example": str(some[-1])} for name, some in worst]

@@ -1,0 +1,101 @@
+"""OHLCV rows corrected after the fact: what rests on them is found and computed anew."""
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from feature_backfill.assets.features import STALE_TAG
+from feature_backfill.assets.names import features_key
+from feature_backfill.automation.jobs import job_name, range_tags
+from feature_backfill.cli import main
+from feature_backfill.definitions import build_definitions
+from feature_backfill.hours import HOUR, hour_range
+from feature_backfill.store.database import connect
+from feature_backfill_tests.markets import LAST, TABLE, execute, small_market, stored
+
+START, CORRECTED, LOOKBACK = LAST - 99 * HOUR, LAST - 70 * HOUR, 48
+STALE = hour_range(CORRECTED, CORRECTED + (LOOKBACK - 1) * HOUR)
+WHERE = ["--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE, "--feature-key", "short"]
+WHAT = ["--base-hours", str(LOOKBACK), "--timeframes", "1H", "4H"]
+
+
+@pytest.fixture
+def market(tmp_path, monkeypatch, dagster_home):
+    monkeypatch.chdir(tmp_path)
+    market = small_market(tmp_path)
+    assert main(["run", *WHERE, *WHAT, "--start", str(START), "--end", str(LAST)]) == 0
+    return market
+
+
+def recompute_stale(*arguments):
+    return main(["recompute-stale", *WHERE, *WHAT, *arguments])
+
+
+def correct(market, statement="volume = volume + 1"):
+    execute(market, f"UPDATE {TABLE} SET {statement} WHERE timestamp = ?", CORRECTED)
+
+
+def changed_hours(before, after):
+    assert list(before["ts"]) == list(after["ts"])
+    return list(after["ts"][after["created_at"] != before["created_at"]])
+
+
+def test_a_correction_makes_the_hours_that_see_it_stale_until_they_are_computed_anew(market, tmp_path, capsys):
+    before = stored(market)
+    assert recompute_stale() == 0
+    assert "short: 0 of 100 stored hours are stale" in capsys.readouterr().out
+    correct(market)
+    assert recompute_stale("--dry-run") == 0
+    output = capsys.readouterr().out
+    assert "short: 48 of 100 stored hours are stale" in output
+    assert f"to compute {STALE[0]} .. {STALE[-1]}" in output
+    pd.testing.assert_frame_equal(stored(market), before)
+    assert recompute_stale() == 0
+    assert "computed 48 hours anew" in capsys.readouterr().out
+    assert changed_hours(before, stored(market)) == list(STALE)
+    assert recompute_stale() == 0
+    assert "short: 0 of 100 stored hours are stale" in capsys.readouterr().out
+
+    afresh = small_market(tmp_path, target_database="afresh.duckdb")
+    afresh_where = [*WHERE[:3], "afresh.duckdb", *WHERE[4:]]
+    assert main(["run", *afresh_where, *WHAT, "--start", str(START), "--end", str(LAST)]) == 0
+    pd.testing.assert_series_equal(stored(market)["features"], stored(afresh)["features"])
+
+
+def test_rows_that_cannot_be_computed_anew_stay_and_are_named(market, capsys):
+    before = stored(market)
+    correct(market, "close = -1")
+    assert recompute_stale() == 0
+    output = capsys.readouterr().out
+    assert "short: 48 of 100 stored hours are stale" in output
+    assert f"skipped 48 hours, bad row: {STALE[0]} .. {STALE[-1]}" in output
+    assert "their rows stay as they are" in output
+    pd.testing.assert_frame_equal(stored(market), before)
+
+
+def test_of_rows_that_others_stored_nothing_is_known(market, capsys):
+    with connect(market.target_database, read_only=False) as connection:
+        connection.execute("INSERT INTO features SELECT * REPLACE (ts - INTERVAL 1 YEAR AS ts) FROM features")
+        connection.execute("DELETE FROM feature_inputs WHERE ts = ?", [LAST])
+    assert recompute_stale() == 0
+    output = capsys.readouterr().out
+    assert "101 hours were stored by others" in output
+
+
+def test_nothing_stored_is_an_error(market, capsys):
+    assert main(["recompute-stale", *WHERE[:-1], "other"]) == 2
+    assert "nothing is stored under other" in capsys.readouterr().err
+
+
+def test_a_run_with_the_tag_computes_what_is_stale_of_its_range_and_what_is_missing(market, instance):
+    before = stored(market)
+    correct(market)
+    job = build_definitions([market]).resolve_job_def(job_name(market, market.feature_sets[0]))
+    first, last = START - 2 * HOUR, STALE[9]
+    result = job.execute_in_process(instance=instance, tags={STALE_TAG: "true", **range_tags(first, last)})
+    assert result.success
+    after = stored(market)
+    assert list(after["ts"]) == list(hour_range(first, LAST))
+    assert changed_hours(before, after[2:].reset_index(drop=True)) == list(STALE[:10])
+    [newest] = instance.fetch_materializations(features_key(market, market.feature_sets[0]), limit=1).records
+    assert newest.asset_materialization.metadata["rows_written"] == dg.IntMetadataValue(12)
