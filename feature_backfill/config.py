@@ -30,6 +30,8 @@ from feature_backfill.paths import absolute
 
 CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"
 LONGEST_LOOKBACK_HOURS = 24 * 366
+OTHER_JOBS = ("checks", "import_files", "repair")
+"""Jobs that a market has beside those of its feature sets, which are named by slugs."""
 
 
 def _resolved(path: Any, info: ValidationInfo) -> Path:
@@ -62,9 +64,7 @@ def _printable(key: str) -> str:
 
 
 ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
-Name = Annotated[
-    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="a letter, then letters, digits and underscores")
-]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
 Key = Annotated[str, AfterValidator(_printable)]
 Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="an address or team:name")]
 HttpLink = Annotated[str, Field(pattern=r"^https?://")]
@@ -164,6 +164,9 @@ class Market(_Schema):
             raise ValueError(
                 f"feature_sets: the keys {', '.join(map(repr, shared))} give one asset name; rename all but one"
             )
+        taken = [slug for slug in slugs if slug in OTHER_JOBS or slug in (f"{other}__plan" for other in slugs)]
+        if taken:
+            raise ValueError(f"feature_sets: {', '.join(taken)} is the name of another job of the market; rename it")
         return self
 
     @property

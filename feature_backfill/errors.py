@@ -7,6 +7,9 @@ class UserError(Exception):
     The command line prints it and exits with code 2.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+
 
 class RunError(Exception):
     """A run that was started and did not succeed; what it had stored stays. Exit code 3."""

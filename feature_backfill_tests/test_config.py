@@ -64,6 +64,7 @@ WRONG = {
     "[1h, 24H]": ("[1H, 5H]", "timeframe '5H' does not divide a day; allowed are 1H, 2H, 3H"),
     "missing: nan": ("missing: none", "missing: Input should be 'null' or 'nan', got 'none'"),
     "some-hours\n    base_hours: 168": ("a.b\n  - key: a_b", "the keys 'a.b', 'a_b' give one asset name"),
+    "key: some-hours": ("key: repair", "feature_sets: repair is the name of another job of the market"),
     "lists/names.json": ("lists/nowhere.json", "nowhere.json: No such file or directory"),
     "target_database: sub/features.duckdb\n": ("", "target_database: Field required"),
     "feature_sets:": ("feature_sets: [", "is not YAML"),

@@ -23,8 +23,8 @@ class TargetDatabase(DuckDBResource):
 
 
 def target_key(market: Market) -> str:
-    """The resource's key: `<market>_target`."""
-    return f"{market.name}_target"
+    """The resource's key: `target_<market>`; it begins with a letter, as it must, whatever the market is called."""
+    return f"target_{market.name}"
 
 
 def target_database(market: Market) -> TargetDatabase:

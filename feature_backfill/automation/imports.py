@@ -39,8 +39,9 @@ def import_job(market: Market) -> dg.JobDefinition:
 
     @dg.op(name=f"{market.name}__import", pool=writer_pool(market), out=dg.Out(dg.Nothing))
     def import_op(context: dg.OpExecutionContext, config: ImportConfig) -> None:
-        failures = []
-        for name in config.files or folder_state(folder):
+        present = folder_state(folder)
+        failures = [f"no CSV or Parquet file {name} in {folder}" for name in config.files if name not in present]
+        for name in [name for name in config.files or present if name in present]:
             try:
                 report = import_files([folder / name], market.source.database, market.source.table)
             except UserError as error:

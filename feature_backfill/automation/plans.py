@@ -32,8 +32,8 @@ def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
     """Says what a backfill of a range would do, as metadata of its output and in the log; writes nothing."""
     name = plan_job_name(market, feature_set)
 
-    @dg.op(name=f"{name}_op", out=dg.Out(dict[str, int]))
-    def plan_op(context: dg.OpExecutionContext, config: PlanConfig) -> dg.Output[dict[str, int]]:
+    @dg.op(name=f"{name}_op", out=dg.Out(dg.Nothing))
+    def plan_op(context: dg.OpExecutionContext, config: PlanConfig) -> None:
         with told_to_the_operator():
             plan = make_plan(market, feature_set, _hours(market, config), config.overwrite)
         counts = {
@@ -44,8 +44,7 @@ def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
             "not closed yet": len(plan.open),
         }
         context.log.info(f"{feature_set.key}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
-        metadata: dict[str, dg.MetadataValue | int] = {**counts, "ranges": dg.MetadataValue.md(_table(plan))}
-        return dg.Output(counts, metadata=metadata)
+        context.add_output_metadata({**counts, "ranges": dg.MetadataValue.md(_table(plan))})
 
     @dg.job(
         name=name,

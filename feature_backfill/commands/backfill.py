@@ -16,7 +16,7 @@ from feature_backfill.commands.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.soundness import by_kind, details_of
-from feature_backfill.errors import RunError
+from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import contiguous_runs, hour_range
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -44,7 +44,7 @@ def backfill(
 
     Waits for its turn while another run writes to the market, and says so.
 
-    Raises RunError, with the failure's message, if a run fails.
+    Raises what made a run fail: UserError if the operator can mend it, RunError if it was something else.
     """
     started = time.perf_counter()
     progress = ProgressBar()
@@ -58,7 +58,7 @@ def backfill(
             run_config=run_config, instance=instance, tags=range_tags(first, last), raise_on_error=False
         )
         if not result.success:
-            raise RunError(f"run {result.run_id}: {_failure(result)}")
+            raise _failure(result)
     return BackfillReport(sum(report.computed for report in progress.reports), time.perf_counter() - started)
 
 
@@ -69,17 +69,17 @@ def _tell_of_other_writers(instance: dg.DagsterInstance, market: Market) -> None
         print(f"waiting for run {run_id}, which writes to market {market.name}", file=sys.stderr)
 
 
-def _failure(result: dg.ExecuteInProcessResult) -> str:
-    """The message of the failure that ended a run."""
+def _failure(result: dg.ExecuteInProcessResult) -> UserError | RunError:
+    """The failure that ended a run."""
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
             if data.user_failure_data is not None and data.user_failure_data.description:
-                return data.user_failure_data.description
+                return UserError(data.user_failure_data.description)
             if data.error is not None:
                 cause = data.error.cause or data.error
-                return cause.message.strip()
-    return "see the run in Dagster"
+                return RunError(f"run {result.run_id}: {' '.join(cause.message.split())}")
+    return RunError(f"run {result.run_id}: see the run in Dagster")
 
 
 def ranges_to_run(plan: Plan, hours: pd.DatetimeIndex, listed: bool) -> list[tuple[pd.Timestamp, pd.Timestamp]]:

@@ -81,8 +81,7 @@ def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
         raise UserError(
             f"table {table} of {database} holds no hourly row; import some with feature-backfill import-ohlcv"
         )
-    slug = asset_slug(table)
-    name = slug if slug[0].isalpha() else f"table_{slug}"
+    name = asset_slug(table)
     if name in {market.name for market in load_markets()}:
         raise UserError(
             f"configs/ has a market {name} with another source; describe {table} of {database} there under another name"

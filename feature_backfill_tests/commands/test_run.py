@@ -198,15 +198,27 @@ def test_what_is_not_there_is_one_line_and_exit_code_2(market, capsys, where, me
     assert not (market.source.database.parent / "nowhere.duckdb").exists()
 
 
-def test_a_failed_run_is_exit_code_3_and_says_why(market, capsys, monkeypatch):
+def test_a_run_that_fails_for_what_the_operator_can_mend_is_exit_code_2(market, capsys):
     run(*window(LAST - HOUR, LAST))
     with duckdb.connect(market.target_database) as connection:
         connection.execute("DROP TABLE bars_4h")
         connection.execute("CREATE VIEW bars_4h AS SELECT 1 AS timestamp")
     capsys.readouterr()
-    assert run(*window(LAST - 5 * HOUR, LAST)) == 3
-    assert "failed: run" in capsys.readouterr().err
+    assert run(*window(LAST - 5 * HOUR, LAST)) == 2
+    assert "table bars_4h of" in capsys.readouterr().err
     assert len(stored(market)) == 2
+
+
+def test_a_run_that_fails_for_anything_else_is_exit_code_3(market, capsys):
+    run(*window(LAST, LAST))
+    with duckdb.connect(market.target_database) as connection:
+        connection.execute("CREATE UNIQUE INDEX one_row_a_day ON features (feature_key, (CAST(ts AS DATE)))")
+    capsys.readouterr()
+    assert run(*window(LAST - 5 * HOUR, LAST)) == 3
+    told = capsys.readouterr().err
+    assert "failed: run" in told
+    assert "Constraint Error" in told
+    assert len(stored(market)) == 1
 
 
 CONFIG = f"""

@@ -1,0 +1,508 @@
+"""Every bad input that was tried: how a user gives it to the command line, and what the user is told.
+
+`docs/bad-input.md` holds the same as a table; `python -m feature_backfill_tests.bad_inputs` writes it anew.
+"""
+# The cases stand one a line, as in the table that they become.
+# ruff: noqa: E501
+
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from feature_backfill.hours import last_closed_hour
+from feature_backfill_tests.markets import FIRST, LAST, TABLE
+
+REFUSED, DONE = 2, 0
+HOUR = pd.Timedelta(hours=1)
+SOURCE, TARGET = "ohlcv.duckdb", "features.duckdb"
+WHERE = ("--duckdb", SOURCE, "--feat-duckdb", TARGET, "--table", TABLE)
+LOOKBACK = ("--base-hours", "48", "--timeframes", "1H", "4H")
+WINDOW = ("--start", str(LAST - 2 * HOUR), "--end", str(LAST))
+FUTURE = last_closed_hour() + 3 * HOUR
+
+HEADER = "timestamp,open,high,low,close,volume"
+SOUND = "10,11,9,10.5,5"
+YAML = f"""\
+name: small
+first_hour: 2025-01-01
+source: {{database: ../{SOURCE}, table: {TABLE}}}
+target_database: ../{TARGET}
+feature_sets:
+  - {{key: short, base_hours: 48, timeframes: [1H, 4H]}}
+"""
+HOLDER = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
+
+
+@dataclass(frozen=True)
+class Case:
+    """what: is wrong; told: words of the message; given: prepares it in the working folder, returns the arguments.
+
+    meanwhile: what holds while the command runs.
+    """
+
+    what: str
+    told: str
+    given: Callable[[], list[str]]
+    code: int = REFUSED
+    meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """what: is wrong; statement: makes it so, of an hour; reason: why the hours that see it are skipped, if they are."""
+
+    what: str
+    statement: str
+    reason: str | None
+
+
+def run(
+    *flags: str, where: tuple[str, ...] = WHERE, lookback: tuple[str, ...] = LOOKBACK, hours: tuple[str, ...] = WINDOW
+) -> list[str]:
+    key = () if "--feature-key" in flags else ("--feature-key", "short")
+    return ["run", *where, *lookback, *key, *hours, *flags]
+
+
+def flags(*flags: str) -> Callable[[], list[str]]:
+    """A run of three hours with further flags, where the last of equal flags counts."""
+    return lambda: run(*flags)
+
+
+def hours(*flags: str) -> Callable[[], list[str]]:
+    return lambda: run("--dry-run", *flags, hours=())
+
+
+def hours_file(content: bytes) -> Callable[[], list[str]]:
+    def given() -> list[str]:
+        Path("hours.txt").write_bytes(content)
+        return run("--dry-run", "--mode", "ts_list", "--ts-file", "hours.txt", hours=())
+
+    return given
+
+
+def execute(database: str, *statements: str) -> None:
+    with duckdb.connect(database) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def source(*statements: str, table: str = TABLE) -> Callable[[], list[str]]:
+    """A dry run after the OHLCV database was changed."""
+
+    def given() -> list[str]:
+        execute(SOURCE, *statements)
+        return run("--dry-run", "--table", table)
+
+    return given
+
+
+def target(*statements: str, then: Callable[[], list[str]] = run) -> Callable[[], list[str]]:
+    """A command after the features' database was changed."""
+
+    def given() -> list[str]:
+        execute(TARGET, *statements)
+        return then()
+
+    return given
+
+
+def as_features(columns: str) -> tuple[str, ...]:
+    """The stored rows in a table of other columns."""
+    return (
+        "CREATE TABLE old AS FROM features",
+        "DROP TABLE features",
+        f"CREATE TABLE features AS SELECT {columns} FROM old",
+    )
+
+
+def in_place_of(database: str, make: Callable[[Path], object]) -> Callable[[], list[str]]:
+    """A run where one of its databases is something else."""
+
+    def given() -> list[str]:
+        Path(database).unlink()
+        make(Path(database))
+        return run()
+
+    return given
+
+
+def sqlite(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE ohlcv (timestamp)")
+    connection.close()
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def changed(database: str, change: Callable[[bytearray], object]) -> Callable[[], list[str]]:
+    """A run with some bytes of a database changed."""
+
+    def given() -> list[str]:
+        content = bytearray(Path(database).read_bytes())
+        change(content)
+        Path(database).write_bytes(content)
+        return run()
+
+    return given
+
+
+def of_a_newer_duckdb(content: bytearray) -> None:
+    """Raise the storage version, and mend the header's checksum."""
+    content[12:20] = (32767).to_bytes(8, "little")
+    words = np.frombuffer(bytes(content), dtype="<u8", count=511, offset=8)
+    checksum = np.bitwise_xor.reduce(words * np.uint64(0xBF58476D1CE4E5B9)) ^ np.uint64(5381)
+    content[:8] = int(checksum).to_bytes(8, "little")
+
+
+def cut_in_half(content: bytearray) -> None:
+    del content[len(content) // 2 :]
+
+
+def damaged(content: bytearray) -> None:
+    for start in range(3 * 4096, len(content), 4096):
+        content[start : start + 8] = b"\xff" * 8
+
+
+def imported(content: str | bytes, name: str = "ohlcv.csv", *, into: str = "new.duckdb") -> Callable[[], list[str]]:
+    def given() -> list[str]:
+        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return ["import-ohlcv", name, "--duckdb", into, "--table", TABLE]
+
+    return given
+
+
+def named_like_a_file() -> list[str]:
+    Path("ohlcv.csv").write_text(rows(f"2025-01-01,{SOUND}"))
+    return run("--dry-run", "--table", "ohlcv.csv")
+
+
+def piped() -> list[str]:
+    os.mkfifo("pipe.csv")
+    return ["import-ohlcv", "pipe.csv", "--duckdb", "new.duckdb", "--table", TABLE]
+
+
+def rows(*lines: str, header: str = HEADER) -> str:
+    return "\n".join([header, *lines]) + "\n"
+
+
+def feature_list(content: str | bytes) -> Callable[[], list[str]]:
+    def given() -> list[str]:
+        Path("list.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+        return run("--dry-run", "--feature-list", "list.json")
+
+    return given
+
+
+def configured(part: str, replacement: str) -> Callable[[], list[str]]:
+    """A dry run of the configured market, one part of whose YAML is replaced."""
+    return described(YAML.replace(part, replacement))
+
+
+def described(content: str | bytes, name: str = "small.yaml") -> Callable[[], list[str]]:
+    def given() -> list[str]:
+        Path("configs").mkdir(exist_ok=True)
+        Path("configs", name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return ["run", "--feature-key", "short", *WINDOW, "--dry-run"]
+
+    return given
+
+
+def export(*flags: str, file: str = "out.parquet") -> list[str]:
+    return ["export", file, "--feat-duckdb", TARGET, "--feature-key", "short", *flags]
+
+
+def exported(*flags: str, file: str = "out.parquet") -> Callable[[], list[str]]:
+    return lambda: export(*flags, file=file)
+
+
+def selftest(*flags: str) -> list[str]:
+    return ["selftest", *WHERE, *LOOKBACK, "--compare-key", "short", *flags]
+
+
+@contextmanager
+def held(database: str) -> Iterator[None]:
+    """Another process has the file open for writing."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+
+
+@contextmanager
+def not_to_be_written(path: str) -> Iterator[None]:
+    """Nobody may write the file or folder. Root may what the mode forbids, but not where the file system forbids it."""
+    mode = os.stat(path).st_mode
+    os.chmod(path, mode & ~0o222)
+    unchangeable = os.access(path, os.W_OK)
+    if unchangeable and (
+        not shutil.which("chattr") or subprocess.run(["chattr", "+i", path], stderr=subprocess.DEVNULL).returncode
+    ):
+        pytest.skip("this user may write everything here")
+    try:
+        yield
+    finally:
+        if unchangeable:
+            subprocess.run(["chattr", "-i", path], check=True)
+        os.chmod(path, mode)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file takes more than 64 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def broken_view() -> tuple[str, ...]:
+    return f"CREATE TABLE t AS FROM {TABLE}", "CREATE VIEW v AS FROM t", "DROP TABLE t"
+
+
+INJECTION = f'x"; DROP TABLE {TABLE}; --'
+NAMES = json.dumps(["log_close_1H"])
+
+# fmt: off
+CASES = {
+    "OHLCV rows in files": [
+        Case("the hour has not closed", "refused 1, hour not closed yet", imported(rows(f"{FUTURE},{SOUND}")), DONE),
+        Case("NaN", "refused 1, open is not a number", imported(rows("2025-01-01,NaN,11,9,10,5")), DONE),
+        Case("infinity", "refused 1, high is infinite", imported(rows("2025-01-01,10,inf,9,10,5")), DONE),
+        Case("a price of zero", "refused 1, low is not positive", imported(rows("2025-01-01,10,11,0,10,5")), DONE),
+        Case("a negative price", "refused 1, low is not positive", imported(rows("2025-01-01,10,11,-9,10,5")), DONE),
+        Case("high below low", "refused 1, high below low", imported(rows("2025-01-01,10,9,11,10,5")), DONE),
+        Case("open outside the range", "refused 1, open outside low..high", imported(rows("2025-01-01,8,11,9,10,5")), DONE),
+        Case("close outside the range", "refused 1, close outside low..high", imported(rows("2025-01-01,10,11,9,12,5")), DONE),
+        Case("a negative volume", "refused 1, volume is negative", imported(rows("2025-01-01,10,11,9,10,-5")), DONE),
+        Case("rows of one hour disagree", "refused 2, rows of this hour disagree", imported(rows(f"2025-01-01,{SOUND}", "2025-01-01,10,12,9,10,5")), DONE),
+        Case("a stamp off the hour", "refused 1, off the hour", imported(rows(f"2025-01-01T00:30,{SOUND}")), DONE),
+        Case("text in a number column", "refused 1, close is not a number", imported(rows("2025-01-01,10,11,9,ten,5")), DONE),
+        Case("numbers with a comma", "refused 1, open is not a number", imported(rows('2025-01-01,"1,000",1100,900,1000,5')), DONE),
+        Case("a stamp that does not parse", "refused 1, timestamp does not parse", imported(rows(f"01/02/2025,{SOUND}")), DONE),
+        Case("a stamp before 1973, of a wrong unit", "refused 1, timestamp before 1973", imported(rows(f"1970-01-21T02:00,{SOUND}")), DONE),
+        Case("a number that is no epoch", "refused 2, timestamp does not parse", imported(rows(f"0,{SOUND}", f"45658,{SOUND}")), DONE),
+        Case("a line that is cut", "refused 1, malformed line", imported(rows(f"2025-01-01,{SOUND}", "2025-01-01T01:00,10")), DONE),
+        Case("local time without offset, where an hour comes twice", "refused 2, rows of this hour disagree", imported(rows(f"2024-10-27T02:00,{SOUND}", "2024-10-27T02:00,10,12,9,10,5")), DONE),
+        Case("no bad input: rows equal in every value", "1 rows new", imported(rows(f"2025-01-01,{SOUND}", f"2025-01-01,{SOUND}")), DONE),
+        Case("no bad input: stamps with an offset, also across the clock change", "2 rows new", imported(rows(f"2024-10-27T02:00+02:00,{SOUND}", f"2024-10-27T02:00+01:00,{SOUND}")), DONE),
+        Case("no bad input: epoch milliseconds", "2 rows new", imported(rows(f"1735689600000,{SOUND}", f"1735693200000,{SOUND}")), DONE),
+    ],
+    "Files of OHLCV": [
+        Case("empty", "lacks the column timestamp, open", imported("")),
+        Case("a header only", "holds no rows", imported(HEADER + "\n")),
+        Case("semicolons", "CSV must be UTF-8 text with a header line, commas", imported(rows(f"2025-01-01,{SOUND}").replace(",", ";"))),
+        Case("no header", "lacks the column timestamp, open", imported(f"2025-01-01,{SOUND}\n")),
+        Case("a column twice", "has the column open twice", imported(rows("2025-01-01,9,10,11,9,10,5", header="timestamp,open,open,high,low,close,volume"))),
+        Case("UTF-16", "CSV must be UTF-8 text", imported(rows(f"2025-01-01,{SOUND}").encode("utf-16"))),
+        Case("noise", "CSV must be UTF-8 text", imported(b"\x00\xff\xfe" * 1000)),
+        Case("Parquet that is none", "cannot read ohlcv.parquet", imported("PAR1", "ohlcv.parquet")),
+        Case("of another kind", "is neither .csv nor .parquet", imported("x", "ohlcv.xlsx")),
+        Case("missing", "no file nowhere.csv", lambda: ["import-ohlcv", "nowhere.csv", "--duckdb", "new.duckdb", "--table", TABLE]),
+        Case("a pipe", "no file pipe.csv", piped),
+        Case("into a table of features", "is no OHLCV table", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", "features"]),
+        Case("into a table without a name", "does not take the rows", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", ""]),
+    ],
+    "OHLCV tables": [
+        Case("missing", "no table nowhere in", source(table="nowhere")),
+        Case("empty", "holds no hourly row", source(f"DELETE FROM {TABLE}")),
+        Case("without stamps", "holds no hourly row", source(f"UPDATE {TABLE} SET timestamp = NULL")),
+        Case("lacks a column", "is no OHLCV table: it lacks volume", source(f"ALTER TABLE {TABLE} DROP volume")),
+        Case("other names of columns", "it lacks timestamp, open; it has open_time, o", source(f"ALTER TABLE {TABLE} RENAME open TO o", f"ALTER TABLE {TABLE} RENAME timestamp TO open_time")),
+        Case("stamps are text", "is VARCHAR; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE VARCHAR")),
+        Case("stamps are epoch numbers", "is BIGINT; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE BIGINT USING epoch_ms(timestamp)")),
+        Case("stamps are dates", "is DATE; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE DATE")),
+        Case("stamps before 1973, of a wrong unit", "is before 1973", source(f"UPDATE {TABLE} SET timestamp = '1970-01-20' WHERE timestamp = '{FIRST}'")),
+        Case("a view of what is gone", "is broken", source(*broken_view(), table="v")),
+        Case("a view that fails", "cannot be read: Conversion Error", source(f"CREATE VIEW v AS SELECT timestamp, CAST('x' || open AS DOUBLE) AS open, high, low, close, volume FROM {TABLE}", table="v")),
+        Case("text in a number column: hours skipped", "skipped 3 hours, bad row", source(f"ALTER TABLE {TABLE} ALTER open TYPE VARCHAR", f"UPDATE {TABLE} SET open = 'ten' WHERE timestamp = '{LAST - 2 * HOUR}'"), DONE),
+        Case("a number column of another kind: hours skipped", "skipped 3 hours, bad row", source(f"CREATE TABLE t AS SELECT timestamp, {{'a': open}} AS open, high, low, close, volume FROM {TABLE}", table="t"), DONE),
+        Case("all stamps off the hour", "holds no hourly row", source(f"UPDATE {TABLE} SET timestamp = timestamp + INTERVAL 30 MINUTE")),
+        Case("a future hour", "not closed yet", lambda: [*source(f"INSERT INTO {TABLE} VALUES ('{FUTURE}', 10, 11, 9, 10, 5)")(), "--mode", "ts_list", "--ts", str(FUTURE)], DONE),
+        Case("a name that is a file's", "no table ohlcv.csv in", named_like_a_file),
+        Case("a name that is SQL", f"no table {INJECTION} in", source(table=INJECTION)),
+        Case("no bad input: names with quotes, semicolons, spaces, other scripts", "compute 3 hours", source('CREATE TABLE "比特币 ""é""; DROP TABLE x; --" AS FROM ' + TABLE, table='比特币 "é"; DROP TABLE x; --'), DONE),
+        Case("no bad input: stamps with a time zone", "compute 3 hours", source("SET TimeZone = 'America/New_York'", f"ALTER TABLE {TABLE} ALTER timestamp TYPE TIMESTAMPTZ USING timestamp AT TIME ZONE 'UTC'"), DONE),
+        Case("no bad input: rows equal in every value", "compute 3 hours", source(f"INSERT INTO {TABLE} FROM {TABLE}"), DONE),
+    ],
+    "Databases": [
+        Case("OHLCV: missing", "no DuckDB file", flags("--duckdb", "nowhere.duckdb")),
+        Case("OHLCV: a folder", "is a directory, a pipe or a device", in_place_of(SOURCE, Path.mkdir)),
+        Case("features: a folder", "is a directory, a pipe or a device", in_place_of(TARGET, Path.mkdir)),
+        Case("OHLCV: a pipe", "is a directory, a pipe or a device", in_place_of(SOURCE, os.mkfifo)),
+        Case("OHLCV: text", "not a valid DuckDB database", in_place_of(SOURCE, lambda path: path.write_text("hello" * 5000))),
+        Case("features: text", "not a valid DuckDB database", in_place_of(TARGET, lambda path: path.write_text("hello" * 5000))),
+        Case("features: no byte in it", "not a valid DuckDB database", in_place_of(TARGET, Path.touch)),
+        Case("OHLCV: SQLite's", "not a valid DuckDB database", in_place_of(SOURCE, sqlite)),
+        Case("OHLCV: CSV", "not a valid DuckDB database", in_place_of(SOURCE, lambda path: path.write_text(rows(f"2025-01-01,{SOUND}")))),
+        Case("OHLCV: of a newer DuckDB", "created with a newer version of DuckDB", changed(SOURCE, of_a_newer_duckdb)),
+        Case("features: of a newer DuckDB", "created with a newer version of DuckDB", changed(TARGET, of_a_newer_duckdb)),
+        Case("OHLCV: cut in half", "cannot open", changed(SOURCE, cut_in_half)),
+        Case("features: damaged", "cannot open", changed(TARGET, damaged)),
+        Case("OHLCV: a link to itself", "there can be no file", in_place_of(SOURCE, link_to_itself)),
+        Case("features: a link to itself", "there can be no file", in_place_of(TARGET, link_to_itself)),
+        Case("OHLCV: a name of 300 letters", "File name too long", flags("--duckdb", "x" * 300)),
+        Case("features: in a folder that is missing", "no folder", flags("--feat-duckdb", "no/features.duckdb")),
+        Case("OHLCV: locked", "is in use and stayed so", run, meanwhile=lambda: held(SOURCE)),
+        Case("features: locked", "is in use and stayed so", run, meanwhile=lambda: held(TARGET)),
+        Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: held(SOURCE)),
+        Case("on a full disk, by an import", "could not be written; what was stored before is safe", imported(rows(*(f"{hour},{SOUND}" for hour in pd.date_range("2020", periods=5000, freq="h"))), into=SOURCE), meanwhile=full_disk),
+        Case("may not be written, by an import", "cannot open", imported(rows(f"2024-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: not_to_be_written(SOURCE)),
+        Case("may not be written, by a run", "cannot open", run, meanwhile=lambda: not_to_be_written(TARGET)),
+    ],
+    "Stored tables of another make": [
+        Case("features: another type, by a run", "column ts is VARCHAR instead of TIMESTAMP", target(*as_features("feature_key, CAST(ts AS VARCHAR) AS ts, features, created_at"))),
+        Case("features: no key, by a run", "the primary key is () instead of (feature_key, ts)", target(*as_features("*"))),
+        Case("features: lacks a column, by a run", "column feature_key is missing", target(*as_features("ts, features, created_at"))),
+        Case("features: lacks a column, by last_from_features", "column feature_key is missing", target(*as_features("ts, features, created_at"), then=hours("--mode", "last_from_features"))),
+        Case("features: another type, by export", "column features is VARCHAR instead of JSON", target(*as_features("feature_key, ts, CAST(features AS VARCHAR) AS features, created_at"), then=export)),
+        Case("features: with a time zone, by selftest", "instead of TIMESTAMP", target(*as_features("feature_key, ts AT TIME ZONE 'UTC' AS ts, features, created_at"), then=selftest)),
+        Case("features: a view, by export", "is of another make", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
+        Case("bars: other columns", "table bars_4h", target("DROP TABLE bars_4h", "CREATE TABLE bars_4h AS SELECT 1 AS timestamp")),
+    ],
+    "Hours": [
+        Case("--start that does not parse", "--start: not a timestamp: 'yesterday-ish'", hours("--start", "yesterday-ish")),
+        Case("--start in an order of its own", "--start: not a timestamp: '05/01/2025'", hours("--start", "05/01/2025")),
+        Case("--start as an epoch number", "--start: not a timestamp: '1735689600000'", hours("--start", "1735689600000")),
+        Case("--start with a zone's letters", "--start: not a timestamp: '2025-01-20 08:00 EST'", hours("--start", "2025-01-20 08:00 EST")),
+        Case("--start after --end", "is after the last hour asked for", hours("--start", str(LAST), "--end", str(FIRST))),
+        Case("--ts that does not parse: all of them told", "not a timestamp: 'x', 'y'", hours("--mode", "ts_list", "--ts", "x", str(LAST), "y")),
+        Case("--ts-file missing", "--ts-file nowhere.txt: No such file", hours("--mode", "ts_list", "--ts-file", "nowhere.txt")),
+        Case("--ts-file a folder", "Is a directory", hours("--mode", "ts_list", "--ts-file", ".")),
+        Case("--ts-file empty", "--mode ts_list needs hours", hours_file(b"\n\n")),
+        Case("--ts-file in UTF-16", "is not UTF-8 text", hours_file(str(LAST).encode("utf-16"))),
+        Case("--ts-file of 5000 bad lines", "and 4980 more", hours_file(b"bad\n" * 5000)),
+        Case("--ts without its mode", "go with --mode ts_list", hours("--ts", str(LAST))),
+        Case("--at-most that is no number", "invalid int value: 'many'", hours("--at-most", "many")),
+        Case("hours that the table has not", "no such hours in the table", hours("--start", "2024-01-01", "--end", "2024-01-02"), DONE),
+        Case("hours beyond the clock", "not closed yet", hours("--end", "9999-12-31"), DONE),
+        Case("no bad input: --at-most 0 or less is no limit", "compute 3 hours", flags("--dry-run", "--at-most", "-1"), DONE),
+        Case("no bad input: an offset", "compute 1 hours", hours("--start", f"{LAST + 2 * HOUR}+02:00", "--end", str(LAST)), DONE),
+        Case("no bad input: --ts-file with a byte order mark", "compute 1 hours", hours_file(str(LAST).encode("utf-8-sig")), DONE),
+    ],
+    "Feature sets": [
+        Case("--base-hours 0", "base_hours: Input should be greater than or equal to 1", flags("--base-hours", "0")),
+        Case("--base-hours of ten years", "base_hours: Input should be less than or equal to 8784", flags("--base-hours", "87600")),
+        Case("--base-hours 1.5", "invalid int value: '1.5'", flags("--base-hours", "1.5")),
+        Case("--buffer-hours -1", "buffer_hours: Input should be greater than or equal to 0", flags("--buffer-hours", "-1")),
+        Case("--timeframes 5H", "timeframe '5H' does not divide a day; allowed are 1H, 2H", flags("--timeframes", "5H")),
+        Case("--timeframes 15m", "timeframe '15m' does not divide a day", flags("--timeframes", "15m")),
+        Case("--timeframes twice the same", "timeframe given twice: 1D", flags("--timeframes", "24H", "1D")),
+        Case("--timeframes without any", "expected at least one argument", flags("--timeframes")),
+        Case("--feature-key empty", "is blank or holds characters that cannot be printed", flags("--feature-key", "")),
+        Case("--feature-key blank", "is blank or holds characters that cannot be printed", flags("--feature-key", "  ")),
+        Case("--feature-key of two lines", "is blank or holds characters that cannot be printed", flags("--feature-key", "a\nb")),
+        Case("a key of no rows, for export", "no features under the key x'; DROP TABLE features; --", exported("--feature-key", "x'; DROP TABLE features; --")),
+        Case("a key in use, for selftest", "which would be deleted; use another --feature-key", lambda: selftest("--feature-key", "short")),
+        Case("a key without rows to compare with", "no rows of 'nobody'", lambda: selftest("--compare-key", "nobody")),
+        Case("list: missing", "nowhere.json: No such file", flags("--feature-list", "nowhere.json")),
+        Case("list: not JSON", "is not JSON", feature_list("[")),
+        Case("list: not a list", "is not a JSON array of at least one feature name", feature_list("{}")),
+        Case("list: empty", "is not a JSON array of at least one feature name", feature_list("[]")),
+        Case("list: not of names", "is not a JSON array of at least one feature name", feature_list("[1, 2]")),
+        Case("list: an unknown name", "'close_sma_21_1H' (closest: close_sma_20_1H)", feature_list('["close_sma_21_1H"]')),
+        Case("list: a name in other letters", "'LOG_CLOSE_1h' (closest: log_close_1H)", feature_list('["LOG_CLOSE_1h"]')),
+        Case("list: a name twice", "names more than once: log_close_1H", feature_list('["log_close_1H", "log_close_1H"]')),
+        Case("list: UTF-16", "is not JSON", feature_list(NAMES.encode("utf-16"))),
+        Case("list: a hundred thousand brackets", "is not JSON", feature_list("[" * 100_000)),
+        Case("no bad input: list with a byte order mark", "compute 3 hours", feature_list(NAMES.encode("utf-8-sig")), DONE),
+    ],
+    "Export": [
+        Case("unknown columns", "no such feature under the key short", exported("--columns", "nothing")),
+        Case("of another kind", "call it .parquet", exported(file="out.csv")),
+        Case("onto a database", "call it .parquet", exported(file=TARGET)),
+        Case("into a folder that is missing", "cannot write no/out.parquet", exported(file="no/out.parquet")),
+        Case("a name of 300 letters", "File name too long", exported(file="x" * 300 + ".parquet")),
+        Case("hours without rows", "no row of short", exported("--start", "2020-01-01", "--end", "2020-01-02")),
+        Case("from no database", "name the database of the features", lambda: ["export", "out.parquet", "--feature-key", "short"]),
+    ],
+    "YAML of a market": [
+        Case("an unknown field", "base_hour: unknown field; allowed are key, base_hours", configured("base_hours", "base_hour")),
+        Case("a missing field", "target_database: Field required", configured(f"target_database: ../{TARGET}\n", "")),
+        Case("a field twice", "field name is there twice", configured("name: small", "name: other\nname: small")),
+        Case("a list", "expected the fields name, first_hour", described("- a\n")),
+        Case("empty", "expected the fields name, first_hour", described("")),
+        Case("not YAML", "is not YAML", configured("feature_sets:", "feature_sets: [")),
+        Case("two documents", "is not YAML", described(YAML + "---\n" + YAML)),
+        Case("UTF-16", "is not YAML", described(YAML.encode("utf-16-be"))),
+        Case("Python objects", "could not determine a constructor for the tag", configured("name: small", "name: !!python/object/apply:os.mkdir [made]")),
+        Case("a name that Dagster does not take", "name: String should match pattern", configured("name: small", "name: btc-usdt")),
+        Case("a database that is no path", "target_database: not a path", configured(f"../{TARGET}", "null")),
+        Case("a variable that is not set", "environment variable NOWHERE is not set", configured(f"../{TARGET}", "$NOWHERE/f.duckdb")),
+        Case("a first hour off the hour", "is not on the hour", configured("2025-01-01", "2025-01-01T00:30")),
+        Case("a first hour as a number", "first_hour: not a timestamp: '1735689600'", configured("2025-01-01", "1735689600")),
+        Case("a first hour of a wrong unit", "is before 1973", configured("2025-01-01", "0001-01-01")),
+        Case("base_hours as a word", "base_hours: Input should be a valid integer, got True", configured("base_hours: 48", "base_hours: yes")),
+        Case("timeframes that are no list", "timeframes: Input should be a valid list, got '1H'", configured("[1H, 4H]", "1H")),
+        Case("timeframes that divide no day", "timeframe '5H' does not divide a day", configured("[1H, 4H]", "[5H]")),
+        Case("keys of one asset name", "give one asset name; rename all but one", configured("  - {key: short,", "  - {key: a.b}\n  - {key: a_b}\n  - {key: short,")),
+        Case("a feature list that is missing", "nowhere.json: No such file", configured("key: short,", "key: short, feature_list: nowhere.json,")),
+        Case("a schedule out of range", "schedule.minute: Input should be less than or equal to 59", configured("name: small", "schedule: {minute: 75}\nname: small")),
+        Case("a link that is script", "links.chart: String should match pattern", configured("name: small", "links: {chart: 'javascript:alert(1)'}\nname: small")),
+        Case("no market with the key", "have the feature key 'short'", configured("key: short", "key: other")),
+        Case("flags that contradict it", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
+        Case("no bad input: the suffix .yml", "compute 3 hours", described(YAML, "small.yml"), DONE),
+    ],
+}
+
+BAD_ROWS = [
+    BadRow("no row", f"DELETE FROM {TABLE} WHERE timestamp = $hour", "missing hours: 1 of 24"),
+    BadRow("NaN", f"UPDATE {TABLE} SET close = 'NaN' WHERE timestamp = $hour", "close is not a number"),
+    BadRow("NULL", f"UPDATE {TABLE} SET volume = NULL WHERE timestamp = $hour", "volume is not a number"),
+    BadRow("infinity", f"UPDATE {TABLE} SET high = 'Infinity' WHERE timestamp = $hour", "high is infinite"),
+    BadRow("a price of zero", f"UPDATE {TABLE} SET low = 0 WHERE timestamp = $hour", "low is not positive"),
+    BadRow("a negative price", f"UPDATE {TABLE} SET open = -open WHERE timestamp = $hour", "open is not positive"),
+    BadRow("high below low", f"UPDATE {TABLE} SET high = low - 1 WHERE timestamp = $hour", "high below low"),
+    BadRow("open outside the range", f"UPDATE {TABLE} SET open = high + 1 WHERE timestamp = $hour", "open outside low..high"),
+    BadRow("close outside the range", f"UPDATE {TABLE} SET close = low - 1 WHERE timestamp = $hour", "close outside low..high"),
+    BadRow("a negative volume", f"UPDATE {TABLE} SET volume = -1 WHERE timestamp = $hour", "volume is negative"),
+    BadRow("rows that disagree", f"INSERT INTO {TABLE} SELECT * REPLACE (volume + 1 AS volume) FROM {TABLE} WHERE timestamp = $hour", "rows of this hour disagree"),
+    BadRow("a stamp off the hour", f"INSERT INTO {TABLE} SELECT * REPLACE (timestamp - INTERVAL 30 MINUTE AS timestamp) FROM {TABLE} WHERE timestamp = $hour", "off the hour"),
+    BadRow("no bad input: rows equal in every value", f"INSERT INTO {TABLE} FROM {TABLE} WHERE timestamp = $hour", None),
+]
+# fmt: on
+
+DOC = Path(__file__).parents[1] / "docs" / "bad-input.md"
+
+
+def table() -> str:
+    """The cases in Markdown."""
+    lines = [
+        "## OHLCV rows in a table",
+        "",
+        "| input | the 24 hours that see it, of a run with 24 base hours |",
+        "|---|---|",
+    ]
+    lines += [f"| {row.what} | {f'skipped: {row.reason}' if row.reason else 'computed'} |" for row in BAD_ROWS]
+    lines.append("")
+    for section, cases in CASES.items():
+        lines += [f"## {section}", "", "| input | told | exit code |", "|---|---|---|"]
+        for case in cases:
+            what, told = (text.replace("|", "\\|").replace("\n", " ") for text in (case.what, case.told))
+            lines.append(f"| {what} | {told} | {case.code} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    introduction, _, _ = DOC.read_text().partition("\n## ")
+    DOC.write_text(f"{introduction}\n{table()}")

@@ -1,0 +1,194 @@
+"""Bad input as its user gives it: told in one line, exit code 2 or hours skipped, and nothing else is changed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+
+from feature_backfill.assets.names import features_key
+from feature_backfill.automation.jobs import job_name, range_tags
+from feature_backfill.cli import main
+from feature_backfill.commands.instance import shipped_config
+from feature_backfill.definitions import build_definitions
+from feature_backfill.hours import hour_range, partition_key
+from feature_backfill.store.database import connect
+from feature_backfill_tests.automation.ticks import Sensor
+from feature_backfill_tests.bad_inputs import (
+    BAD_ROWS,
+    CASES,
+    DOC,
+    DONE,
+    HOUR,
+    REFUSED,
+    SOURCE,
+    TARGET,
+    Case,
+    as_features,
+    execute,
+    run,
+    table,
+)
+from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, small_market, stored
+
+WAITING = "is in use; waiting up to"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A folder with a market, some stored rows, and a home of Dagster."""
+    folder = tmp_path_factory.mktemp("template")
+    (folder / "home").mkdir()
+    shutil.copy(shipped_config("dagster.yaml"), folder / "home" / "dagster.yaml")
+    small_market(folder)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("DAGSTER_HOME", str(folder / "home"))
+        assert main(run(hours=("--start", str(LAST - 9 * HOUR), "--end", str(LAST - 5 * HOUR)))) == DONE
+    return folder
+
+
+@pytest.fixture
+def folder(template, tmp_path, monkeypatch):
+    """A copy of the template to work in. A database that is taken is waited for only shortly."""
+    folder = shutil.copytree(template, tmp_path / "market")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DAGSTER_HOME", str(folder / "home"))
+    monkeypatch.delenv("FEATURE_BACKFILL_CONFIGS", raising=False)
+    monkeypatch.setitem(connect.__wrapped__.__kwdefaults__, "patience", 0.1)
+    return folder
+
+
+def called(arguments):
+    try:
+        return main(arguments)
+    except SystemExit as exit:
+        return exit.code
+
+
+def contents(folder):
+    """What every file holds, but for what Dagster records."""
+    files = [path for path in folder.rglob("*") if path.is_file() and folder / "home" not in path.parents]
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=f"{kind}: {case.what}") for kind, cases in CASES.items() for case in cases]
+)
+def test_bad_input_is_told_and_changes_nothing(folder, case: Case, capsys):
+    arguments = case.given()
+    before = contents(folder)
+    with case.meanwhile():
+        code = called(arguments)
+    output = capsys.readouterr()
+    told = output.out if case.code == DONE else output.err
+    assert case.told in told
+    assert code == case.code
+    errors = [line for line in output.err.splitlines() if WAITING not in line]
+    assert len(errors) == (case.code != DONE)
+    after = contents(folder)
+    assert {path: after.get(path) for path in before} == before
+    assert set(after) - set(before) <= {Path("new.duckdb")}
+
+
+def test_the_documentation_has_every_case():
+    assert table() in DOC.read_text(), "python -m feature_backfill_tests.bad_inputs writes the tables anew"
+
+
+@pytest.fixture(scope="module")
+def after_bad_rows(template, tmp_path_factory):
+    """What was stored of a market with a bad row every 30 hours, and the reason of each skipped hour in Dagster."""
+    folder = shutil.copytree(template, tmp_path_factory.mktemp("bad_rows"), dirs_exist_ok=True)
+    market = small_market(folder)
+    with duckdb.connect(folder / SOURCE) as connection:
+        connection.execute(
+            f"INSERT INTO {TABLE} SELECT * REPLACE ($1 AS timestamp) FROM {TABLE} WHERE timestamp = $2",
+            [GAP, GAP - HOUR],
+        )
+        for row, hour in zip(BAD_ROWS, bad_hours(), strict=True):
+            connection.execute(row.statement, {"hour": hour})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("DAGSTER_HOME", str(folder / "home"))
+        window = ("--start", str(FIRST + 23 * HOUR), "--end", str(LAST))
+        arguments = run(
+            "--feature-key", "day", hours=window, lookback=("--base-hours", "24", "--timeframes", "1H", "4H")
+        )
+        assert main(arguments) == DONE
+        with dg.DagsterInstance.get() as instance:
+            key = dg.AssetKey([TABLE, "features", "day"])
+            records = instance.fetch_observations(dg.AssetRecordsFilter(key), limit=1000).records
+    told = {record.partition_key: record.asset_observation.metadata["skipped"].value for record in records}
+    return stored(market, "day")["ts"], told
+
+
+def bad_hours():
+    return [FIRST + (30 + 30 * place) * HOUR for place in range(len(BAD_ROWS))]
+
+
+@pytest.mark.parametrize("place", range(len(BAD_ROWS)), ids=[row.what for row in BAD_ROWS])
+def test_hours_that_see_a_bad_row_are_skipped_with_its_reason_and_no_others(after_bad_rows, place):
+    hours_stored, reasons = after_bad_rows
+    bad, hour = BAD_ROWS[place], bad_hours()[place]
+    blind = hour_range(hour, hour + 23 * HOUR)
+    around = hour_range(hour - 3 * HOUR, hour + 26 * HOUR)
+    if bad.reason is None:
+        assert around.isin(hours_stored).all()
+        return
+    # What lies half an hour before an hour is in the window only together with the hour before.
+    blind = blind[:-1] if bad.what == "a stamp off the hour" else blind
+    assert list(around[around.isin(hours_stored)]) == list(around.difference(blind))
+    # An hour that has no row itself is told as absent.
+    assert all(bad.reason in reasons[partition_key(skipped)] for skipped in blind[1:])
+
+
+def test_names_are_never_sql(folder):
+    """Everything but the rows of a key is untouched by a key, and by a table, whose name would be a statement."""
+    market = small_market(folder)
+    before = stored(market)
+    table, key = 'x"; DROP TABLE features; --', 'a\'; DELETE FROM features; -- "é" 比特币'
+    execute(SOURCE, f'CREATE TABLE "{table.replace(chr(34), 2 * chr(34))}" AS FROM {TABLE}')
+    assert main(run("--table", table, "--feature-key", key)) == DONE
+    assert list(stored(market, key)["ts"]) == list(hour_range(LAST - 2 * HOUR, LAST))
+    pd.testing.assert_frame_equal(stored(market), before)
+
+
+def test_the_script_that_is_called(folder):
+    process = subprocess.run(
+        [sys.executable, "-m", "feature_backfill.cli", *run("--start", "soon")], capture_output=True, text=True
+    )
+    assert process.returncode == REFUSED
+    assert process.stderr == (
+        "feature-backfill run: --start: not a timestamp: 'soon'; write for example 2025-11-13T08:00Z\n"
+    )
+
+
+IN_DAGSTER = {
+    "it lacks volume": lambda: execute(SOURCE, f"ALTER TABLE {TABLE} DROP volume"),
+    "column feature_key is missing": lambda: execute(TARGET, *as_features("ts, features, created_at")),
+}
+
+
+@pytest.mark.parametrize("told", IN_DAGSTER)
+def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, told):
+    market = small_market(folder)
+    IN_DAGSTER[told]()
+    before = contents(folder)
+    definitions = build_definitions([market])
+    name = job_name(market, market.feature_sets[0])
+    with dg.DagsterInstance.get() as instance:
+        sensor = Sensor(instance, definitions, f"{name}__new_hours")
+        assert sensor.tick() == []
+        features = definitions.resolve_job_def(name).get_subset(
+            asset_selection={features_key(market, market.feature_sets[0])}
+        )
+        result = features.execute_in_process(instance=instance, tags=range_tags(LAST, LAST), raise_on_error=False)
+    (failure,) = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    for line in (sensor.message, failure.description):
+        assert told in line
+        assert "\n" not in line
+    assert contents(folder) == before
