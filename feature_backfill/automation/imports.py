@@ -12,7 +12,7 @@ from feature_backfill.assets.names import writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.changes import folder_state
 from feature_backfill.automation.orphans import ENDED
-from feature_backfill.automation.runs import ON_THEIR_WAY, REMEMBERED_RUNS, ended_at, pause_after
+from feature_backfill.automation.runs import LONGEST_PAUSE, ON_THEIR_WAY, REMEMBERED_RUNS, ended_at, pause_after
 from feature_backfill.config import Market
 from feature_backfill.errors import UserError
 from feature_backfill.sources.files import ImportReport, import_files
@@ -105,7 +105,7 @@ def next_import(
         return ImportRequest([], digest, f"{len(changed)} files imported", {**imported, **changed})
     if records:
         due = ended_at(records[0]) + pause_after(len(records))
-        if now < due:
+        if now < due <= now + LONGEST_PAUSE:  # later, it is of a clock that has been set back
             told = f"the import of {', '.join(changed)} failed, asked for again from {due:%Y-%m-%d %H:%M} UTC"
             return ImportRequest([], digest, told, imported)
     return ImportRequest(list(changed), digest, f"importing {', '.join(changed)}", imported)

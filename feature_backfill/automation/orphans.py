@@ -6,36 +6,51 @@ import platform
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+SILENCE = pd.Timedelta(minutes=10)
+"""How long a run that has not started may say nothing before it counts as lost."""
+
 CLOCK_TOLERANCE_S = 60.0
 BOOT_RECORD = f"feature_backfill/booted/{platform.node()}"
 """Under this key the instance keeps the machine's boot, as [id, lowest boot time seen]."""
 
 
-def end_orphans(instance: dg.DagsterInstance) -> list[str]:
+def end_orphans(instance: dg.DagsterInstance, dry_run: bool = False, now: pd.Timestamp | None = None) -> list[str]:
     """End the runs whose process is gone, free the pool slots of gone processes; returns the ids of the runs ended.
 
     A run that was killed can do neither itself. Only runs of this machine are judged: started by a command line or by
     Dagster's default launcher. What a run had stored stays stored.
+
+    dry_run: end and free nothing. now: UTC-naive.
     """
     if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return []
     _lowest_boot_time(instance)  # also while no run is going, so that it is known before a clock jumps
-    orphans = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)) if _is_orphan(instance, run)]
-    for run in orphans:
-        _end(instance, run)
+    gone = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)) if _is_orphan(instance, run)]
+    silent = _never_started(instance, pd.Timestamp.now(tz="UTC").tz_localize(None) if now is None else now)
+    if not dry_run:
+        for run in gone:
+            _end(instance, run, "The process of this run is gone: killed, or lost with its machine.")
+        for run in silent:
+            _end(instance, run, f"This run said nothing for {SILENCE} before its start: its process is gone.")
+        _free_slots(instance)
+    return [run.run_id for run in (*gone, *silent)]
+
+
+def _free_slots(instance: dg.DagsterInstance) -> None:
+    """Free the slots that ended runs of gone processes hold."""
     holders = list(instance.event_log_storage.get_concurrency_run_ids())
     for run in instance.get_runs(dg.RunsFilter(run_ids=holders, statuses=ENDED)) if holders else []:
         if _is_orphan(instance, run):
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    return [run.run_id for run in orphans]
 
 
-def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    told = "The process of this run is gone: killed, or lost with its machine. What it had stored stays stored."
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, told: str) -> None:
+    told += " What it had stored stays stored."
     if run.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, told)
     else:
@@ -53,6 +68,23 @@ def _is_orphan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     entry = records[-1].event_log_entry
     pid = entry.get_dagster_event().pid
     return pid is not None and not process_exists(pid, entry.timestamp, _lowest_boot_time(instance))
+
+
+def _never_started(instance: dg.DagsterInstance, now: pd.Timestamp) -> list[dg.DagsterRun]:
+    """Runs that were killed before their first event: no process id is known of them, but they have gone silent.
+
+    A run that a daemon created and did not queue yet is not one of them: the daemon finds it again.
+    """
+    before = (now - SILENCE).tz_localize("UTC")
+    unstarted = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+    lost = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=unstarted, updated_before=before.to_pydatetime())):
+        events = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+        silent = not events or events[0].timestamp < before.timestamp()
+        theirs = run.status == dg.DagsterRunStatus.NOT_STARTED and run.remote_job_origin is not None
+        if silent and not theirs:
+            lost.append(run)
+    return lost
 
 
 def _lowest_boot_time(instance: dg.DagsterInstance) -> float:

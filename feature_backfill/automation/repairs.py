@@ -22,7 +22,7 @@ from pydantic import Field
 from feature_backfill.assets.bars import ROUNDING
 from feature_backfill.assets.failures import told_to_the_operator
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
-from feature_backfill.automation.orphans import UNDER_WAY, _is_orphan, end_orphans
+from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.config import Market
 from feature_backfill.engine.bars import COLUMNS, complete_bars
 from feature_backfill.errors import UserError
@@ -33,9 +33,6 @@ from feature_backfill.store.bars import read_bars
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.ohlcv import ohlcv_hours, read_ohlcv
-
-SILENCE = pd.Timedelta(minutes=10)
-"""How long a run that has not started may say nothing before it counts as lost."""
 
 NO_LONGER_STORED, NO_LONGER_RIGHT = "no longer stored", "whose bar is gone or differs from OHLCV"
 
@@ -97,7 +94,7 @@ def repair_job(market: Market) -> dg.JobDefinition:
     @dg.op(name=f"{repair_job_name(market)}_op", out=dg.Out(dg.Nothing))
     def repair_op(context: dg.OpExecutionContext, config: RepairConfig) -> None:
         with told_to_the_operator():
-            for run_id in end_lost_runs(context.instance, config.dry_run):
+            for run_id in end_orphans(context.instance, config.dry_run):
                 context.log.info(f"run {run_id}: its process is gone")
             for difference in repair(context.instance, market, config.dry_run):
                 context.log.info(difference.told(config.dry_run))
@@ -132,36 +129,6 @@ def repair(instance: dg.DagsterInstance, market: Market, dry_run: bool = False) 
         for difference in differences:
             _mend(instance, market, difference, shown[difference.asset])
     return differences
-
-
-def end_lost_runs(instance: dg.DagsterInstance, dry_run: bool = False, now: pd.Timestamp | None = None) -> list[str]:
-    """End the local runs whose process is gone, and free their pool slots; returns their ids. now: UTC-naive."""
-    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
-        return []
-    unstarted = _never_started(instance, pd.Timestamp.now(tz="UTC").tz_localize(None) if now is None else now)
-    if dry_run:
-        orphans = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)) if _is_orphan(instance, run)]
-        return [run.run_id for run in (*orphans, *unstarted)]
-    for run in unstarted:
-        instance.report_run_failed(run, f"This run said nothing for {SILENCE} before its start: its process is gone.")
-    return [*end_orphans(instance), *(run.run_id for run in unstarted)]
-
-
-def _never_started(instance: dg.DagsterInstance, now: pd.Timestamp) -> list[dg.DagsterRun]:
-    """Runs that were killed before their first event: no process id is known of them, but they have gone silent.
-
-    A run that a daemon created and did not queue yet is not one of them: the daemon finds it again.
-    """
-    before = (now - SILENCE).tz_localize("UTC")
-    unstarted = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
-    lost = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=unstarted, updated_before=before.to_pydatetime())):
-        events = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
-        silent = not events or events[0].timestamp < before.timestamp()
-        theirs = run.status == dg.DagsterRunStatus.NOT_STARTED and run.remote_job_origin is not None
-        if silent and not theirs:
-            lost.append(run)
-    return lost
 
 
 def _shown(instance: dg.DagsterInstance, market: Market, asset: dg.AssetKey) -> Shown:

@@ -58,7 +58,8 @@ def waiting_hours(
 ) -> tuple[pd.DatetimeIndex, pd.Timestamp | None]:
     """Those of the hours whose last runs failed too short a time ago to ask again, and when the first of them is due.
 
-    now: UTC-naive. The more often an hour's runs failed in a row, the longer its pause.
+    now: UTC-naive. The more often an hour's runs failed in a row, the longer its pause. A pause that would end later
+    than the longest can was begun by a clock that has been set back since, and is over.
     """
     failures = pd.Series(0, index=hours)
     due = pd.Series(pd.Timestamp.min, index=hours)
@@ -70,7 +71,7 @@ def waiting_hours(
         elif len(covered):
             failures[covered] += 1
             due[covered] = ended_at(record) + failures[covered].map(pause_after)
-    waiting = (failures > 0) & (due > now)
+    waiting = (failures > 0) & (due > now) & (due <= now + LONGEST_PAUSE)
     return hours[waiting.to_numpy()], due[waiting].min() if waiting.any() else None
 
 

@@ -3,9 +3,14 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import OperationalError
+
+from feature_backfill.errors import RunError
 
 LOCAL_HOME = Path(".dagster_home")
 PACKAGE = Path(__file__).parents[1]
@@ -17,8 +22,23 @@ def shipped_config(name: str) -> Path:
     return installed if installed.exists() else PACKAGE.parent / "configs" / name
 
 
-def dagster_instance() -> dg.DagsterInstance:
-    """The instance of $DAGSTER_HOME; without it one in the local folder."""
+@contextmanager
+def dagster_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of $DAGSTER_HOME; without it one in the local folder.
+
+    Raises RunError if the instance does not take what it is told, as on a full disk.
+    """
+    try:
+        with _instance() as instance:
+            yield instance
+    except OperationalError as error:
+        raise RunError(
+            f"Dagster could not write its records in {os.environ['DAGSTER_HOME']}: {error.orig}. Rows that were stored "
+            "are safe: free space on its disk, then feature-backfill repair shows them, and the command may run again"
+        ) from error
+
+
+def _instance() -> dg.DagsterInstance:
     if not os.environ.get("DAGSTER_HOME"):
         print(f"DAGSTER_HOME is not set: runs are recorded in {LOCAL_HOME.resolve()}", file=sys.stderr)
         return local_instance(LOCAL_HOME)

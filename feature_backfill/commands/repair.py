@@ -2,7 +2,8 @@
 
 import argparse
 
-from feature_backfill.automation.repairs import end_lost_runs, repair
+from feature_backfill.automation.orphans import end_orphans
+from feature_backfill.automation.repairs import repair
 from feature_backfill.commands.instance import dagster_instance
 from feature_backfill.commands.market import FEATURE_SET_FLAGS, market_and_feature_set
 from feature_backfill.config import Market, configs_folder, load_markets
@@ -14,7 +15,7 @@ def execute(options: argparse.Namespace) -> int:
     markets = _markets(options)
     problems = []
     with dagster_instance() as instance:
-        for run_id in end_lost_runs(instance, options.dry_run):
+        for run_id in end_orphans(instance, options.dry_run):
             print(f"run {run_id}: its process is gone, {'would be ended' if options.dry_run else 'ended'}")
         for market in markets:
             try:

@@ -17,7 +17,8 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 from feature_backfill.assets.names import hourly_partitions
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.jobs import range_tags
-from feature_backfill.automation.repairs import SILENCE, end_lost_runs, repair
+from feature_backfill.automation.orphans import SILENCE, end_orphans
+from feature_backfill.automation.repairs import repair
 from feature_backfill.cli import main
 from feature_backfill.commands.backfill import QUIET
 from feature_backfill.definitions import build_definitions
@@ -226,9 +227,9 @@ def test_rows_of_a_killed_run_are_shown_and_skipped_hours_read_missing(instance,
     assert status(instance, market) == {IN_PROGRESS: set(RUN)}
     (killed,) = instance.get_run_ids()
 
-    assert end_lost_runs(instance, dry_run=True) == [killed]
+    assert end_orphans(instance, dry_run=True) == [killed]
     assert instance.get_run_by_id(killed).status == dg.DagsterRunStatus.STARTED
-    assert end_lost_runs(instance) == [killed]
+    assert end_orphans(instance) == [killed]
     assert instance.event_log_storage.get_concurrency_run_ids() == set()
     assert counts(repair(instance, market)) == {OHLCV: (45, 0, 0), BARS: (0, 0, 20), FEATURES: (15, 0, 0)}
     assert status(instance, market) == {MATERIALIZED: set(RUN[:15]), FAILED: set(RUN[15:])}
@@ -258,9 +259,9 @@ def test_a_run_that_was_killed_before_it_began_is_ended_once_it_has_gone_silent(
     job = build_definitions([market]).resolve_job_def("small__short")
     unstarted = instance.create_run_for_job(job, tags=range_tags(RUN[0], RUN[1]))
     now = pd.Timestamp.now(tz="UTC").tz_localize(None)
-    assert end_lost_runs(instance, now=now) == []
+    assert end_orphans(instance, now=now) == []
     later = now + SILENCE + pd.Timedelta(minutes=1)
-    assert end_lost_runs(instance, dry_run=True, now=later) == end_lost_runs(instance, now=later) == [unstarted.run_id]
+    assert end_orphans(instance, dry_run=True, now=later) == end_orphans(instance, now=later) == [unstarted.run_id]
     assert instance.get_run_by_id(unstarted.run_id).status == dg.DagsterRunStatus.FAILURE
 
 

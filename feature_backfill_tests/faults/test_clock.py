@@ -1,0 +1,72 @@
+"""A clock that jumps, for the project and for Dagster."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+from dagster._core.test_utils import freeze_time
+
+from feature_backfill.assets.names import features_key
+from feature_backfill.automation.jobs import job_name
+from feature_backfill.cli import main
+from feature_backfill.definitions import build_definitions
+from feature_backfill.hours import HOUR, last_closed_hour, partition_keys
+from feature_backfill_tests.automation.ticks import Sensor
+from feature_backfill_tests.faults.scene import FLAGS
+from feature_backfill_tests.markets import LAST, TABLE, execute, small_market, stored
+
+DAY, MONTH = pd.Timedelta(days=1), pd.Timedelta(days=30)
+
+
+class Clock:
+    """The clock of the project and of Dagster in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stack: ExitStack):
+        self._monkeypatch, self._stack = monkeypatch, stack
+
+    def set(self, moment: pd.Timestamp) -> None:
+        """moment: UTC-naive."""
+        now = moment.tz_localize("UTC")
+        self._monkeypatch.setattr(pd.Timestamp, "now", classmethod(lambda cls, tz=None: now.tz_convert(tz)))
+        self._stack.close()
+        self._stack.enter_context(freeze_time(now.to_pydatetime()))
+        assert last_closed_hour() == moment.floor("h") - HOUR
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    with ExitStack() as stack:
+        yield Clock(monkeypatch, stack)
+
+
+def test_a_clock_that_jumps_there_and_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance, clock: Clock
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    market = small_market(tmp_path, name=TABLE)
+    (feature_set,) = market.feature_sets
+    sensor = Sensor(instance, build_definitions([market]), f"{job_name(market, feature_set)}__new_hours")
+    right = LAST + pd.Timedelta(minutes=72)
+    clock.set(right)
+    assert main(["run", *FLAGS, "--start", str(LAST - DAY)]) == 0
+    before = stored(market)
+    assert before["ts"].iloc[-1] == LAST
+
+    for jump in (MONTH, -DAY):
+        clock.set(right + jump)
+        assert sensor.tick() == []
+        for hours in (["--mode", "last_from_features"], ["--start", str(LAST - DAY), "--end", str(LAST + DAY)]):
+            assert main(["run", *FLAGS, *hours]) == 0
+        pd.testing.assert_frame_equal(stored(market), before)
+
+    again = f"INSERT INTO {TABLE} SELECT * REPLACE (? AS timestamp) FROM {TABLE} WHERE timestamp = ?"
+    execute(market, again, LAST + HOUR, LAST)
+    clock.set(right - DAY)
+    assert sensor.tick() == []
+    clock.set(right + HOUR)
+    assert sensor.ranges() == [(LAST + HOUR, LAST + HOUR)]
+    shown = instance.get_materialized_partitions(features_key(market, feature_set))
+    assert shown == set(partition_keys(pd.DatetimeIndex(before["ts"])))
