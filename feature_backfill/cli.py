@@ -5,6 +5,9 @@ Commands are imported when they are called, so that --help answers at once.
 """
 
 import argparse
+import gc
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -139,7 +142,9 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = parser().parse_args(arguments)
+    gc.disable()  # what is imported stays, and to go through all of it again and again takes half a second
     command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
+    gc.enable()
     try:
         return int(command.execute(options))
     except UserError as error:
@@ -150,5 +155,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def script() -> NoReturn:
+    """Run a command and end the process, without taking apart all that was imported, which takes half a second more.
+
+    Databases are closed by then; nothing is left to be done at exit but to flush.
+    """
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

@@ -11,6 +11,9 @@ from feature_backfill.hours import last_closed_hour, partition_keys
 from feature_backfill.store.database import PATIENCE_S, connect
 from feature_backfill.store.ohlcv import ohlcv_extent, ohlcv_hours
 
+FEW_HOURS = 100
+"""Up to so many hours, Dagster is asked for these only."""
+
 
 def ohlcv_asset(market: Market) -> dg.AssetSpec:
     """The source table; an hour that it lacks stays missing."""
@@ -53,9 +56,14 @@ def unreported_hours(
             return pd.DatetimeIndex([], dtype="datetime64[us]")
         first, last = max(extent[0], market.first_hour), min(extent[1], last_closed_hour())
         present = ohlcv_hours(connection, market.source.table, first, last)
-    known = instance.get_materialized_partitions(ohlcv_key(market))
     wanted = present if hours is None else present[present.isin(hours)]
-    return wanted[[key not in known for key in partition_keys(wanted)]]
+    keys = partition_keys(wanted)
+    known = instance.event_log_storage.get_latest_storage_id_by_partition(
+        ohlcv_key(market),
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        partitions=set(keys) if len(keys) <= FEW_HOURS else None,
+    )
+    return wanted[[key not in known for key in keys]]
 
 
 def report_present(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> None:

@@ -91,7 +91,7 @@ def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[st
 
     Raises UserError that lists the tables there are if this one is missing.
     """
-    columns = _columns(connection, table)
+    columns = {name: sql_type for name, sql_type, _ in _columns(connection, table)}
     if not columns:
         present = table_names(connection)
         if table.lower() in map(str.lower, present):
@@ -146,8 +146,8 @@ def require_schema(
         for name, sql_type in columns.items()
         if found.get(name, sql_type) != sql_type
     ]
-    key = _primary_key(connection, table)
-    if key != list(primary_key):
+    key = [name for name, _, in_key in _columns(connection, table) if in_key]
+    if set(key) != set(primary_key):
         differences.append(f"the primary key is ({', '.join(key)}) instead of ({', '.join(primary_key)})")
     if differences:
         raise UserError(
@@ -237,21 +237,12 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
+    """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
     try:
         # Not DESCRIBE, which takes a name that is no table for that of a file or of a Python variable.
-        rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", [f"main.{quoted(table)}"]).fetchall()
+        return connection.execute(
+            "SELECT name, type, pk FROM pragma_table_info(?)", [f"main.{quoted(table)}"]
+        ).fetchall()
     except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException):  # none, a broken view, no name
-        return {}
-    return dict(rows)
-
-
-def _primary_key(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    names = scalar(
-        connection,
-        "SELECT constraint_column_names FROM duckdb_constraints() WHERE lower(table_name) = lower(?)"
-        " AND database_name = current_database() AND schema_name = current_schema()"
-        " AND constraint_type = 'PRIMARY KEY'",
-        [table],
-    )
-    return names or []
+        return []
