@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich_argparse import ArgumentDefaultsRichHelpFormatter
+from rich_argparse import RichHelpFormatter
 
 from feature_backfill.errors import RunError, UserError
 
@@ -26,7 +26,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"formatter_class": ArgumentDefaultsRichHelpFormatter, "allow_abbrev": False, **options})
+        super().__init__(**{"formatter_class": RichHelpFormatter, "allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_ARGUMENTS, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -79,8 +79,9 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     hours = command.add_argument_group(
         "which hours", "Times are UTC unless they carry an offset; ranges include both ends."
     )
-    hours.add_argument("--mode", choices=("window", "last_from_features", "ts_list"), default="window")
-    hours.add_argument("--start", help="first hour; without it 48 hours before the last")
+    modes = ("window", "last_from_features", "ts_list")
+    hours.add_argument("--mode", choices=modes, default="window", help="window if not given")
+    hours.add_argument("--start", help="first hour; without it the last 49 hours")
     hours.add_argument("--end", help="last hour; without it the last closed hour")
     hours.add_argument("--ts", nargs="+", default=[], metavar="T", help="hours of --mode ts_list")
     hours.add_argument("--ts-file", type=Path, help="file with one hour a line, for --mode ts_list")
@@ -102,7 +103,7 @@ def _add_selftest(command: argparse.ArgumentParser) -> None:
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--compare-key", required=True, help="key whose stored rows are compared with")
-    command.add_argument("--feature-key", default="selftest", help="key of the test rows, which are deleted at the end")
+    command.add_argument("--feature-key", default="selftest", help="key of the test rows, deleted at the end")
     command.add_argument("--start", help="first hour; without it 24 hours before the end")
     command.add_argument("--end", help="last hour; without it the last one stored under --compare-key")
 
@@ -134,9 +135,9 @@ def _add_repair(command: argparse.ArgumentParser) -> None:
 
 def _add_demo(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--folder", type=Path, default=Path(), help="where configs/, the databases and Dagster's records go"
+        "--folder", type=Path, default=Path(), help="where configs/, the databases and Dagster's records go (here)"
     )
-    command.add_argument("--hours", type=int, default=4320, help="length of the synthetic market")
+    command.add_argument("--hours", type=int, default=4320, help="length of the synthetic market (4320)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,6 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunError as error:
         print(f"feature-backfill {options.command}: failed: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print(f"feature-backfill {options.command}: interrupted; what was stored stays", file=sys.stderr)
+        return FAILED
 
 
 def script() -> NoReturn:
@@ -160,10 +164,14 @@ def script() -> NoReturn:
 
     Databases are closed by then; nothing is left to be done at exit but to flush.
     """
-    code = main()
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        code = main()
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except BrokenPipeError:  # whoever read the output has gone
+        code = FAILED
     os._exit(code)
 
 

@@ -1,6 +1,7 @@
 """The YAML that describes a market: where its OHLCV is, where its features go, which feature sets it has."""
 
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -133,6 +134,12 @@ class FeatureSet(_Schema):
     def lookback_hours(self) -> int:
         """Hourly rows that a target hour needs, its own included."""
         return self.base_hours + self.buffer_hours
+
+    @property
+    def settings(self) -> str:
+        """A digest of what decides how a row is computed: lookback, timeframes, names."""
+        parts = (self.base_hours, self.buffer_hours, self.timeframes, self.names)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     @property
     def names(self) -> list[str]:

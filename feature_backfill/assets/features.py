@@ -21,7 +21,7 @@ from feature_backfill.assets.names import (
     ohlcv_key,
     writer_pool,
 )
-from feature_backfill.assets.plan import Plan, make_plan
+from feature_backfill.assets.plan import ABSENT, Plan, make_plan
 from feature_backfill.assets.progress import ProgressListener, RunReport
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.standing import Standing, standing
@@ -38,7 +38,6 @@ CHUNK_HOURS = 8 * 1024
 """Hours computed and stored at a time, which bounds memory: 440 values of so many hours are 29 MB."""
 
 PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
-ABSENT = "absent: OHLCV has no row of this hour"
 
 
 OVERWRITE_TAG = "feature_backfill/overwrite"
@@ -132,7 +131,9 @@ def _compute_and_store(
         with _timed(seconds, "store"), target_of_run(context, market).get_connection() as connection:
             ensure_features_table(connection)
             inputs = plan.inputs[hours].to_numpy()
-            write_features(connection, feature_set.key, frame, feature_set.missing, inputs)
+            write_features(
+                connection, feature_set.key, frame, feature_set.missing, inputs, feature_set.settings
+            )
         progress.stored(len(hours))
         context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
         preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]

@@ -8,11 +8,14 @@ from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.bars import HourlyRows, normalized_ohlcv
 from feature_backfill.engine.fingerprint import window_digests
 from feature_backfill.engine.soundness import Lookback, skip_reasons
+from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, last_closed_hour
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.inputs import stored_inputs
 from feature_backfill.store.ohlcv import read_ohlcv
+
+ABSENT = "absent: OHLCV has no row of this hour"
 
 
 @dataclass(frozen=True)
@@ -71,23 +74,39 @@ def make_plan(
 class Staleness:
     """What of some stored hours was computed from other hourly rows than OHLCV has now.
 
-    plan: what a run that recomputes stale hours would do; unknown: the stored hours that somebody else wrote, so that
-    nothing tells what they were computed from.
+    renewable: stale hours that can be computed anew; unsound: reason by stale hour that cannot. Of the others nothing
+    can be said: other_settings: hours stored when the feature key had another lookback, other timeframes or names;
+    unknown: hours that somebody else wrote, so that nothing tells what they were computed from.
     """
 
-    plan: Plan
+    renewable: pd.DatetimeIndex
+    unsound: pd.Series
+    other_settings: pd.DatetimeIndex
     unknown: pd.DatetimeIndex
 
     @property
     def stale(self) -> pd.DatetimeIndex:
-        """The stale hours, whether they can be computed anew or not."""
-        return self.plan.unstored
+        """The stale hours, ascending, whether they can be computed anew or not."""
+        return self.renewable.union(pd.DatetimeIndex(self.unsound.index))
 
 
 def staleness(market: Market, feature_set: FeatureSet, stored: pd.DatetimeIndex) -> Staleness:
-    """What is stale of stored hours, of which there is at least one."""
-    known = pd.DatetimeIndex(_stored_inputs(market, feature_set, stored).index)
-    return Staleness(make_plan(market, feature_set, stored, stale=True), stored.difference(known))
+    """What is stale of stored hours. Raises UserError if there is none since the market's first hour."""
+    stored = stored[stored >= market.first_hour]
+    if stored.empty:
+        raise UserError(
+            f"nothing is stored under {feature_set.key} in {market.target_database} since {market.first_hour}"
+        )
+    settings = _stored_inputs(market, feature_set, stored)["settings"]
+    hours = pd.DatetimeIndex(settings.index)
+    plan = make_plan(market, feature_set, stored, stale=True)
+    gone = hours[(settings == feature_set.settings).to_numpy()].intersection(plan.absent)
+    return Staleness(
+        renewable=plan.compute,
+        unsound=pd.concat([plan.skipped, pd.Series(ABSENT, gone)]).sort_index(),
+        other_settings=hours[(settings != feature_set.settings).to_numpy()],
+        unknown=stored.difference(hours),
+    )
 
 
 def _lookback(feature_set: FeatureSet) -> Lookback:
@@ -101,21 +120,20 @@ def _stored(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex) ->
         return stored_hours(connection, feature_set.key, hours[0], hours[-1])
 
 
-def _stale(
-    market: Market, feature_set: FeatureSet, stored: pd.DatetimeIndex, rows: HourlyRows
-) -> pd.DatetimeIndex:
+def _stale(market: Market, feature_set: FeatureSet, stored: pd.DatetimeIndex, rows: HourlyRows) -> pd.DatetimeIndex:
     """The stored hours whose digest is known and another one now, or whose hourly rows are no longer sound."""
     if stored.empty:
         return stored
     inputs = _stored_inputs(market, feature_set, stored)
+    inputs = inputs[inputs["settings"] == feature_set.settings]
     hours = pd.DatetimeIndex(inputs.index)
-    changed = inputs.to_numpy() != window_digests(rows, hours, feature_set.lookback_hours)
+    changed = inputs["digest"].to_numpy() != window_digests(rows, hours, feature_set.lookback_hours)
     unsound = skip_reasons(hours, rows, _lookback(feature_set), feature_set.timeframes).index
     return hours[changed | hours.isin(unsound)]
 
 
-def _stored_inputs(market: Market, feature_set: FeatureSet, stored: pd.DatetimeIndex) -> pd.Series:
-    """The digests of those of the stored hours that have one."""
+def _stored_inputs(market: Market, feature_set: FeatureSet, stored: pd.DatetimeIndex) -> pd.DataFrame:
+    """The digests and settings of those of the stored hours that have them."""
     with connect(market.target_database, read_only=True) as connection:
         inputs = stored_inputs(connection, feature_set.key, stored[0], stored[-1])
     return inputs[inputs.index.isin(stored)]

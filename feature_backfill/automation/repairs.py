@@ -2,7 +2,7 @@
 
 A repair writes records of Dagster's only, never a row: what is stored shows as materialized, what is not as missing.
 
-* OHLCV and features: an hour agrees if it has a row.
+* OHLCV and features: an hour agrees if it has a row. One that a later run failed on has it still, and is shown anew.
 * Bars: an hour agrees if the bar that ends with it, where OHLCV gives one, is stored with the values that OHLCV gives,
   and none is stored where it gives none. Stored bars do not tell which hours were asked for, since a run refreshes
   those of its lookback as well; so bars are reported for the hours of the stored features that rest on them.
@@ -11,7 +11,7 @@ Safe at any time. A run stores rows, then reports them: whoever asks Dagster fir
 every hour that Dagster shows, unless it was deleted. What is reported after the question is never taken back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -39,10 +39,14 @@ NO_LONGER_STORED, NO_LONGER_RIGHT = "no longer stored", "whose bar is gone or di
 
 @dataclass(frozen=True)
 class Shown:
-    """What Dagster shows of an asset: materialized hours, ascending, and the id of the newest event that says so."""
+    """What Dagster shows of an asset: materialized hours, ascending, and the id of the newest event that says so.
+
+    overtaken: those of them that a later run meant to materialize and did not; they read failed if it failed.
+    """
 
     hours: pd.DatetimeIndex
     newest_event: int
+    overtaken: pd.DatetimeIndex
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,15 @@ def repair(instance: dg.DagsterInstance, market: Market, dry_run: bool = False) 
 
 
 def _shown(instance: dg.DagsterInstance, market: Market, asset: dg.AssetKey) -> Shown:
-    events = instance.event_log_storage.get_latest_storage_id_by_partition(
-        asset, dg.DagsterEventType.ASSET_MATERIALIZATION
-    )
-    hours = pd.to_datetime(list(events), format=PARTITION_KEY_FORMAT, errors="coerce").as_unit("us")
-    return Shown(_partitions(market, hours), max(events.values(), default=0))
+    log = instance.event_log_storage
+    events = log.get_latest_storage_id_by_partition(asset, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    planned = log.get_latest_storage_id_by_partition(asset, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    overtaken = [key for key, event in events.items() if planned.get(key, 0) > event]
+    return Shown(_hours(market, events), max(events.values(), default=0), _hours(market, overtaken))
+
+
+def _hours(market: Market, keys: Iterable[str]) -> pd.DatetimeIndex:
+    return _partitions(market, pd.to_datetime(list(keys), format=PARTITION_KEY_FORMAT, errors="coerce").as_unit("us"))
 
 
 def _partitions(market: Market, hours: pd.DatetimeIndex) -> pd.DatetimeIndex:
@@ -186,17 +194,21 @@ def _differences(market: Market, shown: Mapping[dg.AssetKey, Shown], tables: Tab
         for feature_set in market.feature_sets:
             if timeframe in feature_set.timeframes:
                 resting = resting.union(tables.features[feature_set.key])
-        hours = shown[asset].hours
-        unshown, gone = resting.difference(hours).difference(wrong), hours.intersection(wrong)
-        differences.append(Difference(asset, unshown, gone, len(hours) - len(gone), NO_LONGER_RIGHT))
+        hours, overtaken = shown[asset].hours, shown[asset].overtaken
+        unshown = resting.difference(hours).union(overtaken).difference(wrong)
+        gone = hours.intersection(wrong)
+        agreeing = hours.difference(gone).difference(overtaken)
+        differences.append(Difference(asset, unshown, gone, len(agreeing), NO_LONGER_RIGHT))
     for feature_set in market.feature_sets:
         differences.append(_of_rows(features_key(market, feature_set), shown, tables.features[feature_set.key]))
     return differences
 
 
 def _of_rows(asset: dg.AssetKey, shown: Mapping[dg.AssetKey, Shown], stored: pd.DatetimeIndex) -> Difference:
-    hours = shown[asset].hours
-    return Difference(asset, stored.difference(hours), hours.difference(stored), len(hours.intersection(stored)))
+    hours, overtaken = shown[asset].hours, shown[asset].overtaken
+    agreeing = hours.intersection(stored).difference(overtaken)
+    unshown = stored.difference(agreeing)
+    return Difference(asset, unshown, hours.difference(stored), len(agreeing))
 
 
 def _mend(instance: dg.DagsterInstance, market: Market, difference: Difference, shown: Shown) -> None:

@@ -9,7 +9,7 @@ from feature_backfill.config import FeatureSet, Market
 
 
 def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
-    """Every stored row was computed from the hourly rows that OHLCV has now.
+    """Every stored row was computed from the hourly rows that OHLCV has now, under the settings that its key has now.
 
     All rows are looked at, by the digests that are stored with them. An error: a row that OHLCV no longer bears out is
     as wrong as one that was miscalculated. Rows that others stored have no digest; of those, parity sees a sample.
@@ -17,23 +17,27 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     with stored_rows(market, feature_set) as (_, stored):
         pass
     found = staleness(market, feature_set, stored)
-    stale, unsound = found.stale, found.plan.skipped
-    told = f"{len(stored)} rows"
+    stale, other = found.stale, found.other_settings
+    told = f"{len(stored)} rows, {len(stale) or 'none'} stale"
     if len(stale):
         told += (
-            f", {len(stale)} stale, the newest {newest_range(stale)}: OHLCV was corrected after they were stored; "
+            f", the newest {newest_range(stale)}: OHLCV was corrected after they were stored; "
             f"feature-backfill recompute-stale --feature-key {feature_set.key}"
         )
-    if len(unsound):
-        told += f"; {len(unsound)} of them rest on rows that are no longer sound and cannot be computed anew"
+    if len(found.unsound):
+        told += f"; {len(found.unsound)} of them rest on rows that are gone or bad now and cannot be computed anew"
+    if len(other):
+        told += f"; {len(other)} rows, the newest {newest_range(other)}, were stored under other settings of this key"
     return dg.AssetCheckResult(
-        passed=stale.empty,
+        passed=stale.empty and other.empty,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told if len(stale) else f"{told}, none stale",
+        description=told,
         metadata={
             "hours_stale": len(stale),
-            "hours_no_longer_sound": len(unsound),
+            "hours_no_longer_sound": len(found.unsound),
+            "hours_of_other_settings": len(other),
             "hours_stored_by_others": len(found.unknown),
             **listed("stale", ranges(stale)),
+            **listed("of_other_settings", ranges(other)),
         },
     )

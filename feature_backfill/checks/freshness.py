@@ -43,7 +43,7 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     allowed = allowed_hours(market)
     told = f"the newest row is of {newest}, {behind_clock} hours behind the last closed hour (allowed: {allowed})"
     if behind_ohlcv > allowed:
-        told += f"; {market.source.table} goes to {ohlcv_ends}: see to the sensor and its runs"
+        told += f"; {market.source.table} goes to {ohlcv_ends}: see what the sensor says of the hours between"
     elif behind_clock > allowed:
         told += f"; {market.source.table} ends with {ohlcv_ends}: see to what fills it"
     return dg.AssetCheckResult(

@@ -99,7 +99,7 @@ def _parity_check(market: Market, feature_set: FeatureSet) -> dg.AssetChecksDefi
 
     @dg.asset_check(asset=key, name=parity.__name__, description=_first_line(parity))
     def check(config: ParityConfig) -> dg.AssetCheckResult:
-        seed = random.randrange(2**32) if config.seed is None else config.seed
+        seed = random.randrange(2**31) if config.seed is None else config.seed
         with told_to_the_operator():
             return parity(market, feature_set, config.hours or sample_size(feature_set), seed)
 

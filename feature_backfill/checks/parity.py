@@ -78,8 +78,8 @@ def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.
     if findings:
         hours = ", ".join(str(finding.hour) for finding in findings[-3:])
         told += (
-            f"{len(findings)} depart from what OHLCV gives now, the newest {hours}: find out whether OHLCV or the rows "
-            "were changed, then materialize the hours with overwrite"
+            f"{len(findings)} depart from what OHLCV gives now, the newest {hours}: the check corrections tells "
+            "whether OHLCV was changed or the rows; recompute what is stale, or materialize the hours with overwrite"
         )
     return dg.AssetCheckResult(
         passed=not findings,

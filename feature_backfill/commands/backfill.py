@@ -77,6 +77,8 @@ def _failure(result: dg.ExecuteInProcessResult) -> UserError | RunError:
             if data.user_failure_data is not None and data.user_failure_data.description:
                 return UserError(data.user_failure_data.description)
             if data.error is not None:
+                if data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+                    return RunError(f"run {result.run_id}: interrupted; what was stored stays")
                 cause = data.error.cause or data.error
                 return RunError(f"run {result.run_id}: {' '.join(cause.message.split())}")
     return RunError(f"run {result.run_id}: see the run in Dagster")

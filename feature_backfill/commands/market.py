@@ -22,7 +22,7 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
     """
     table = options.table or DEFAULT_TABLE
     configured = (
-        _market_with_key(options.market, feature_key)
+        market_with_key(options.market, feature_key)
         if options.duckdb is None
         else _market_reading(options.duckdb, table)
     )
@@ -49,7 +49,7 @@ def market_of_table(database: Path, table: str) -> Market:
     return market_from(_fields_from_table(database, table), Path(), "arguments") if configured is None else configured
 
 
-def _market_with_key(name: str | None, feature_key: str) -> Market:
+def market_with_key(name: str | None, feature_key: str) -> Market:
     """The market of configs/ that --market names, else the one that has the feature key."""
     markets = load_markets()
     if name is not None:
@@ -59,7 +59,7 @@ def _market_with_key(name: str | None, feature_key: str) -> Market:
         found = [
             market for market in markets if feature_key in {feature_set.key for feature_set in market.feature_sets}
         ]
-        problem = f"{len(found) or 'no'} markets of configs/ have the feature key {feature_key!r}"
+        problem = f"{len(found)} markets of configs/ have the feature key {feature_key!r}"
     if len(found) != 1:
         names = ", ".join(market.name for market in markets) or "none"
         raise UserError(f"{problem}; name one of {names} with --market, or give --duckdb")

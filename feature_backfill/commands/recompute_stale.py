@@ -6,7 +6,6 @@ from feature_backfill.assets.plan import staleness
 from feature_backfill.commands.backfill import backfill, skip_lines
 from feature_backfill.commands.instance import dagster_instance
 from feature_backfill.commands.market import market_and_feature_set
-from feature_backfill.errors import UserError
 from feature_backfill.hours import contiguous_runs
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
@@ -16,17 +15,22 @@ def execute(options: argparse.Namespace) -> int:
     """Find the stale hours, say which they are, compute them anew. Raises UserError if nothing is stored."""
     market, feature_set = market_and_feature_set(options, options.feature_key)
     with connect(market.target_database, read_only=True) as connection:
-        stored = stored_hours(connection, feature_set.key)
-    if stored.empty:
-        raise UserError(f"nothing is stored under {feature_set.key} in {market.target_database}")
+        stored = stored_hours(connection, feature_set.key, market.first_hour)
     found = staleness(market, feature_set, stored)
-    plan = found.plan
     print(f"{feature_set.key}: {len(found.stale)} of {len(stored)} stored hours are stale")
+    if len(found.other_settings):
+        print(
+            f"{len(found.other_settings)} hours were stored under other settings of this key (lookback, timeframes or "
+            "names) and are left as they are; run --overwrite computes them anew"
+        )
     if len(found.unknown):
-        print(f"{len(found.unknown)} hours were stored by others, from rows that nobody noted; run --overwrite does")
-    for line in skip_lines(plan.skipped):
+        print(
+            f"{len(found.unknown)} hours carry no digest, for others stored them: whether they are stale is unknown; "
+            "run --overwrite gives them one"
+        )
+    for line in skip_lines(found.unsound):
         print(f"{line}; their rows stay as they are")
-    ranges = contiguous_runs(plan.compute)
+    ranges = contiguous_runs(found.renewable)
     for first, last in ranges:
         print(f"{'to compute' if options.dry_run else 'computing'} {first} .. {last}")
     if ranges and not options.dry_run:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from feature_backfill.assets.plan import make_plan
 from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines
-from feature_backfill.commands.market import market_and_feature_set
+from feature_backfill.commands.market import market_and_feature_set, market_with_key
 from feature_backfill.commands.selection import parsed_hour
 from feature_backfill.config import Market
 from feature_backfill.errors import RunError, UserError
@@ -29,6 +29,8 @@ SHOWN = 10
 
 def execute(options: argparse.Namespace) -> int:
     """Compute, compare, clean up. Raises RunError if a value differs, UserError if there is nothing to compare with."""
+    if options.duckdb is None:
+        options.market = market_with_key(options.market, options.compare_key).name
     market, feature_set = market_and_feature_set(options, options.feature_key)
     _require_unused(market, feature_set.key)
     hours = _hours_to_compare(options, market)

@@ -109,13 +109,14 @@ def write_features(
     frame: pd.DataFrame,
     missing: Missing = "null",
     inputs: NDArray[np.uint64] | None = None,
+    settings: str = "",
 ) -> int:
     """Store one row for every hour of a frame, in place of the rows that these hours have; no other row is touched.
 
     frame: distinct hours (UTC-naive) x features (float64). The JSON has the columns in their order, every value a float
     in the fewest digits that give the same float again. inputs: a digest an hour of what its row was computed from, if
-    that is known. The tables must exist. Rows go in by transactions of bounded size: an hour that is overwritten is
-    never missing to a reader, and a crash loses no stored row.
+    that is known; settings: how it was computed. The tables must exist. Rows go in by transactions of bounded size: an
+    hour that is overwritten is never missing to a reader, and a crash loses no stored row.
 
     Returns the number of rows written.
     """
@@ -133,7 +134,7 @@ def write_features(
                     f" SELECT ?, ts, to_json(features), current_timestamp AT TIME ZONE 'UTC' FROM {_INCOMING}",
                     [feature_key],
                 )
-                replace_inputs(connection, feature_key, _INCOMING)
+                replace_inputs(connection, feature_key, _INCOMING, settings)
         finally:
             connection.unregister(_INCOMING)
     return len(frame)
@@ -143,8 +144,9 @@ def delete_features(connection: duckdb.DuckDBPyConnection, feature_key: str) -> 
     """Delete all rows of a feature key; returns how many there were."""
     if not has_features_table(connection):
         return 0
+    deleted = int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
     delete_inputs(connection, feature_key)
-    return int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
+    return deleted
 
 
 def read_features(

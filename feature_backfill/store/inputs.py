@@ -1,6 +1,7 @@
-"""The feature_inputs table: for each row of features, a digest of the hourly rows that it was computed from.
+"""The feature_inputs table: for each row of features, a digest of the hourly rows that it was computed from, and how.
 
-A row whose digest is not that of today's OHLCV is stale. Rows that the project did not write itself have none.
+A row whose digest is not that of today's OHLCV is stale. Rows that the project did not write have none: a digest holds
+for the row that was stored with it, which created_at tells from one that somebody put in its place.
 """
 
 import duckdb
@@ -9,7 +10,14 @@ import pandas as pd
 from feature_backfill.store.database import has_table, require_schema
 
 TABLE = "feature_inputs"
-_COLUMNS = {"feature_key": "VARCHAR", "ts": "TIMESTAMP", "digest": "UBIGINT"}
+_COLUMNS = {
+    "feature_key": "VARCHAR",
+    "ts": "TIMESTAMP",
+    "digest": "UBIGINT",
+    "settings": "VARCHAR",
+    "created_at": "TIMESTAMP",
+}
+_PRIMARY_KEY = ("feature_key", "ts")
 
 
 def ensure_inputs_table(connection: duckdb.DuckDBPyConnection) -> None:
@@ -17,37 +25,53 @@ def ensure_inputs_table(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         f"""
         CREATE TABLE IF NOT EXISTS {TABLE} (
-            feature_key TEXT NOT NULL, ts TIMESTAMP NOT NULL, digest UBIGINT NOT NULL, PRIMARY KEY (feature_key, ts)
+            feature_key TEXT NOT NULL,
+            ts TIMESTAMP NOT NULL,
+            digest UBIGINT NOT NULL,
+            settings TEXT NOT NULL,
+            created_at TIMESTAMP NOT NULL,
+            PRIMARY KEY (feature_key, ts)
         )
         """
     )
-    require_schema(connection, TABLE, _COLUMNS, ("feature_key", "ts"))
+    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
 
 
-def replace_inputs(connection: duckdb.DuckDBPyConnection, feature_key: str, incoming: str) -> None:
-    """Make the digests of hours those of a view with the columns ts and digest, where NULL is none."""
+def replace_inputs(connection: duckdb.DuckDBPyConnection, feature_key: str, incoming: str, settings: str) -> None:
+    """Make the inputs of hours those of a view with the columns ts and digest, where a digest of NULL is none.
+
+    To be called in the transaction that stores the rows: they have its time.
+    """
     connection.execute(
         f"DELETE FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {incoming})", [feature_key]
     )
     connection.execute(
-        f"INSERT INTO {TABLE} SELECT ?, ts, digest FROM {incoming} WHERE digest IS NOT NULL", [feature_key]
+        f"INSERT INTO {TABLE} SELECT ?, ts, digest, ?, current_timestamp AT TIME ZONE 'UTC' FROM {incoming}"
+        " WHERE digest IS NOT NULL",
+        [feature_key, settings],
     )
 
 
 def delete_inputs(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
-    """Delete the digests of a feature key."""
+    """Delete the inputs of a feature key."""
     if has_table(connection, TABLE):
         connection.execute(f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key])
 
 
 def stored_inputs(
     connection: duckdb.DuckDBPyConnection, feature_key: str, start: pd.Timestamp, end: pd.Timestamp
-) -> pd.Series:
-    """The digests (uint64) of hours from start to end, both included, by hour, ascending; empty without a table."""
+) -> pd.DataFrame:
+    """Inputs of the rows from start to end, both included, that have some: hours, ascending x (digest, settings).
+
+    Raises UserError if the table is of another make.
+    """
     if not has_table(connection, TABLE):
-        return pd.Series(dtype="uint64", index=pd.DatetimeIndex([], dtype="datetime64[us]", name="ts"), name="digest")
+        none = pd.DataFrame({"digest": pd.Series(dtype="uint64"), "settings": pd.Series(dtype="str")})
+        return none.set_index(pd.DatetimeIndex([], dtype="datetime64[us]", name="ts"))
+    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
     rows = connection.execute(
-        f"SELECT ts, digest FROM {TABLE} WHERE feature_key = ? AND ts BETWEEN ? AND ? ORDER BY ts",
+        f"SELECT ts, digest, settings FROM {TABLE} JOIN features USING (feature_key, ts, created_at)"
+        " WHERE feature_key = ? AND ts BETWEEN ? AND ? ORDER BY ts",
         [feature_key, start, end],
     ).df()
-    return rows.astype({"ts": "datetime64[us]", "digest": "uint64"}).set_index("ts")["digest"]
+    return rows.astype({"ts": "datetime64[us]", "digest": "uint64"}).set_index("ts")

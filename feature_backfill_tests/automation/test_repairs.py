@@ -14,6 +14,7 @@ from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from feature_backfill.assets.features import OVERWRITE_TAG
 from feature_backfill.assets.names import hourly_partitions
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.jobs import range_tags
@@ -76,9 +77,9 @@ def either_instance(request):
     return request.getfixturevalue(request.param)
 
 
-def run(instance, market):
+def run(instance, market, **more_tags):
     job = build_definitions([market]).resolve_job_def("small__short")
-    tags = range_tags(RUN[0], RUN[-1])
+    tags = {**range_tags(RUN[0], RUN[-1]), **more_tags}
     return job.execute_in_process(instance=instance, run_config=QUIET, tags=tags, raise_on_error=False)
 
 
@@ -145,6 +146,21 @@ def seen(instance):
 def counts(differences):
     """Hours reported, taken back and left alone, by asset."""
     return {d.asset: (len(d.unshown), len(d.gone), d.agreeing) for d in differences}
+
+
+def test_rows_that_a_failed_run_was_to_replace_read_materialized_again(instance, market):
+    assert run(instance, market).success
+    rows = set(stored(market)["ts"])
+    change(market, "ALTER TABLE bars_4h RENAME TO kept")
+    change(market, "CREATE VIEW bars_4h AS SELECT 1 AS timestamp")
+    assert not run(instance, market, **{OVERWRITE_TAG: "true"}).success
+    change(market, "DROP VIEW bars_4h")
+    change(market, "ALTER TABLE kept RENAME TO bars_4h")
+    assert status(instance, market)[FAILED] == set(RUN)
+    report_ohlcv(instance, market, hour_range(START, LAST))
+    assert counts(repair(instance, market)) == {OHLCV: (0, 0, 45), BARS: (20, 0, 0), FEATURES: (15, 0, 0)}
+    assert status(instance, market) == {MATERIALIZED: rows, FAILED: set(RUN) - rows}
+    assert counts(repair(instance, market)) == {OHLCV: (0, 0, 45), BARS: (0, 0, 20), FEATURES: (0, 0, 15)}
 
 
 def part_by_hand(market):

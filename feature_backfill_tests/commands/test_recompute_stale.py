@@ -73,13 +73,48 @@ def test_rows_that_cannot_be_computed_anew_stay_and_are_named(market, capsys):
     pd.testing.assert_frame_equal(stored(market), before)
 
 
-def test_of_rows_that_others_stored_nothing_is_known(market, capsys):
-    with connect(market.target_database, read_only=False) as connection:
-        connection.execute("INSERT INTO features SELECT * REPLACE (ts - INTERVAL 1 YEAR AS ts) FROM features")
-        connection.execute("DELETE FROM feature_inputs WHERE ts = ?", [LAST])
+def test_rows_whose_own_hour_is_gone_are_named_too(market, capsys):
+    before = stored(market)
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp >= ?", LAST - HOUR)
     assert recompute_stale() == 0
     output = capsys.readouterr().out
-    assert "101 hours were stored by others" in output
+    assert "short: 2 of 100 stored hours are stale" in output
+    assert f"skipped 2 hours, absent: {LAST - HOUR} .. {LAST}" in output
+    pd.testing.assert_frame_equal(stored(market), before)
+
+
+def test_of_rows_that_others_stored_nothing_is_known(market, capsys):
+    with connect(market.target_database, read_only=False) as connection:
+        connection.execute("UPDATE features SET created_at = created_at - INTERVAL 1 DAY WHERE ts < ?", [START + HOUR])
+        connection.execute("DELETE FROM feature_inputs WHERE ts = ?", [LAST])
+    assert recompute_stale() == 0
+    assert "2 hours carry no digest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["--base-hours", "24", "--buffer-hours", "24", "--timeframes", "1H", "4H"],  # as many hours
+        ["--base-hours", "24", "--timeframes", "1H", "4H"],
+        ["--base-hours", "48", "--timeframes", "1H"],
+    ],
+)
+def test_rows_stored_under_other_settings_are_left_alone(market, capsys, other):
+    before = stored(market)
+    correct(market)
+    assert main(["recompute-stale", *WHERE, *other]) == 0
+    output = capsys.readouterr().out
+    assert "short: 0 of 100 stored hours are stale" in output
+    assert "100 hours were stored under other settings of this key" in output
+    pd.testing.assert_frame_equal(stored(market), before)
+
+
+def test_inputs_of_another_make_are_refused(market, capsys):
+    with connect(market.target_database, read_only=False) as connection:
+        connection.execute("DROP TABLE feature_inputs")
+        connection.execute("CREATE TABLE feature_inputs (a INT)")
+    assert recompute_stale() == 2
+    assert "table feature_inputs of" in capsys.readouterr().err
 
 
 def test_nothing_stored_is_an_error(market, capsys):
