@@ -143,9 +143,7 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = parser().parse_args(arguments)
-    gc.disable()  # what is imported stays, and to go through all of it again and again takes half a second
     command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
-    gc.enable()
     try:
         return int(command.execute(options))
     except UserError as error:
@@ -164,6 +162,7 @@ def script() -> NoReturn:
 
     Databases are closed by then; nothing is left to be done at exit but to flush.
     """
+    gc.set_threshold(100_000, 50, 100)  # what is imported stays: to go through it again and again takes a second
     try:
         code = main()
         logging.shutdown()
