@@ -2,8 +2,8 @@
 
 Dagster's own SQLite event log writes each event of each hour in transactions of its own. What is here leaves the same
 records, thousands a transaction: what is said of many hours alike is made once, and SQLite copies it for each of them.
-Proved with Dagster 1.13.27 (SQLAlchemy 2.1); everything of Dagster's that is not public API and that the project leans
-on for its bookkeeping is in this file.
+Proved with Dagster 1.13.27 (SQLAlchemy 2.1); what of Dagster's bookkeeping is not public API and the project leans on
+is in this file and in partition_wipe.
 """
 
 import json

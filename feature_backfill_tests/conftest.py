@@ -3,7 +3,7 @@ import shutil
 import dagster as dg
 import pytest
 
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.instance import local_instance, shipped_config
 
 
 def pytest_collection_modifyitems(items):
@@ -19,6 +19,16 @@ def dagster_home(tmp_path, monkeypatch):
     shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="module")
+def module_instance(tmp_path_factory):
+    """An instance with the shipped dagster.yaml that all tests of a module share."""
+    home = tmp_path_factory.mktemp("dagster_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        with local_instance(home) as instance:
+            yield instance
 
 
 @pytest.fixture

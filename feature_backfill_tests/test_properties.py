@@ -1,10 +1,8 @@
 """What holds for any market with any faults, and for any way to split a backfill into runs."""
 
 import random
-import shutil
 from itertools import pairwise
 
-import dagster as dg
 import duckdb
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.automation.jobs import job_name, range_tags
 from feature_backfill.checks import oracle
 from feature_backfill.commands.backfill import QUIET
-from feature_backfill.commands.instance import shipped_config
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import hour_range
@@ -144,13 +141,8 @@ class Backfill:
 
 
 @pytest.fixture(scope="module")
-def instance(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("DAGSTER_HOME", str(home))
-        with dg.DagsterInstance.get() as instance:
-            yield instance
+def instance(module_instance):
+    return module_instance
 
 
 @pytest.fixture(scope="module")

@@ -91,18 +91,27 @@ def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframes: Sequence[str])
 
 
 def _checked(market: Market, timeframe: str, stored: pd.DataFrame, ohlcv: pd.DataFrame) -> pd.DataFrame:
-    both = complete_bars(ohlcv, timeframe).merge(
-        stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True
-    )
-    lacking = both["_merge"] == "left_only"
-    differing = ~lacking & ~np.logical_and.reduce(
-        [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
-    )
-    for wrong, what in ((lacking, "lacks bars"), (differing, "has bars that disagree with OHLCV")):
-        if wrong.any():
-            stamps = both.loc[wrong, "timestamp"]
+    lacking, differing, right = bars_against_ohlcv(complete_bars(ohlcv, timeframe), stored)
+    for stamps, what in ((lacking, "lacks bars"), (differing, "has bars that disagree with OHLCV")):
+        if len(stamps):
             raise UserError(
-                f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps.iloc[0]} to {stamps.iloc[-1]}: "
+                f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps[0]} to {stamps[-1]}: "
                 f"materialize {bars_key(market, timeframe).to_user_string()} for these hours, or with the features"
             )
-    return stored[stored["timestamp"].isin(both["timestamp"])]
+    return stored[stored["timestamp"].isin(right)]
+
+
+def bars_against_ohlcv(
+    built: pd.DataFrame, stored: pd.DataFrame
+) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex, pd.DatetimeIndex]:
+    """The stamps of the bars that OHLCV gives: those not stored, those stored otherwise, those stored as they are.
+
+    built, stored: rows x (timestamp, open, high, low, close, volume), of one timeframe.
+    """
+    both = built.merge(stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True)
+    lacking = both["_merge"] == "left_only"
+    same = np.logical_and.reduce(
+        [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
+    )
+    stamps = pd.DatetimeIndex(both["timestamp"])
+    return stamps[lacking], stamps[~lacking & ~same], stamps[same]

@@ -131,9 +131,7 @@ def _compute_and_store(
         with _timed(seconds, "store"), target_of_run(context, market).get_connection() as connection:
             ensure_features_table(connection)
             inputs = plan.inputs[hours].to_numpy()
-            write_features(
-                connection, feature_set.key, frame, feature_set.missing, inputs, feature_set.settings
-            )
+            write_features(connection, feature_set.key, frame, feature_set.missing, inputs, feature_set.settings)
         progress.stored(len(hours))
         context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
         preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]

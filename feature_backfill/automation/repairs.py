@@ -15,16 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from feature_backfill.assets.bars import ROUNDING
+from feature_backfill.assets.bars import bars_against_ohlcv
 from feature_backfill.assets.failures import told_to_the_operator
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.config import Market
-from feature_backfill.engine.bars import COLUMNS, complete_bars
+from feature_backfill.engine.bars import complete_bars
 from feature_backfill.errors import UserError
 from feature_backfill.event_log import report_runless
 from feature_backfill.hours import PARTITION_KEY_FORMAT, last_closed_hour, partition_keys
@@ -179,11 +178,8 @@ def _tables(market: Market) -> Tables:
 
 def _unlike(built: pd.DataFrame, stored: pd.DataFrame) -> pd.DatetimeIndex:
     """The stamps of bars that are in one of the two only, or differ."""
-    both = built.merge(stored, on="timestamp", how="outer", suffixes=("", "_stored"))
-    same = np.logical_and.reduce(
-        [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
-    )
-    return pd.DatetimeIndex(both.loc[~same, "timestamp"])
+    *_, right = bars_against_ohlcv(built, stored)
+    return pd.DatetimeIndex(built["timestamp"]).union(pd.DatetimeIndex(stored["timestamp"])).difference(right)
 
 
 def _differences(market: Market, shown: Mapping[dg.AssetKey, Shown], tables: Tables) -> list[Difference]:

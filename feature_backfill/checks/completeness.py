@@ -7,7 +7,7 @@ import dagster as dg
 from feature_backfill.assets.plan import make_plan
 from feature_backfill.assets.standing import ABSENT
 from feature_backfill.checks.findings import listed, newest_range, ranges
-from feature_backfill.checks.stored import stored_rows
+from feature_backfill.checks.stored import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.soundness import kind_of
 from feature_backfill.hours import hour_range
@@ -19,8 +19,7 @@ def completeness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult
     How far back history reaches is the operator's choice, and what the newest hour lacks to now is freshness. A
     warning: a hole can be a choice too, or a backfill on its way, and a row that is not there misleads nobody.
     """
-    with stored_rows(market, feature_set) as (_, stored):
-        pass
+    stored = hours_with_rows(market, feature_set)
     missing = hour_range(stored[0], stored[-1]).difference(stored)
     told = f"{len(stored)} hours stored from {stored[0]} to {stored[-1]}"
     if missing.empty:

@@ -4,7 +4,7 @@ import dagster as dg
 
 from feature_backfill.assets.plan import staleness
 from feature_backfill.checks.findings import listed, newest_range, ranges
-from feature_backfill.checks.stored import stored_rows
+from feature_backfill.checks.stored import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 
 
@@ -14,8 +14,7 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     All rows are looked at, by the digests that are stored with them. An error: a row that OHLCV no longer bears out is
     as wrong as one that was miscalculated. Rows that others stored have no digest; of those, parity sees a sample.
     """
-    with stored_rows(market, feature_set) as (_, stored):
-        pass
+    stored = hours_with_rows(market, feature_set)
     found = staleness(market, feature_set, stored)
     stale, other = found.stale, found.other_settings
     told = f"{len(stored)} rows, {len(stale) or 'none'} stale"

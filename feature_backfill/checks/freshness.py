@@ -9,7 +9,7 @@ import math
 
 import dagster as dg
 
-from feature_backfill.checks.stored import stored_rows
+from feature_backfill.checks.stored import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, last_closed_hour
@@ -35,8 +35,7 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
         extent = ohlcv_extent(connection, market.source.table)
     if extent is None:
         raise UserError(f"table {market.source.table} of {market.source.database} is empty: see to what fills it")
-    with stored_rows(market, feature_set) as (_, stored):
-        newest = stored[-1]
+    newest = hours_with_rows(market, feature_set)[-1]
     closed = last_closed_hour()
     ohlcv_ends = min(extent[1], closed)
     behind_clock, behind_ohlcv = (max(0, int((end - newest) / HOUR)) for end in (closed, ohlcv_ends))

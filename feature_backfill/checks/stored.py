@@ -13,6 +13,12 @@ from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 
 
+def hours_with_rows(market: Market, feature_set: FeatureSet) -> pd.DatetimeIndex:
+    """The hours that have a row, ascending; there is at least one. Raises UserError as stored_rows does."""
+    with stored_rows(market, feature_set) as (_, hours):
+        return hours
+
+
 @contextmanager
 def stored_rows(
     market: Market, feature_set: FeatureSet

@@ -4,9 +4,10 @@ import duckdb
 import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.store.database import has_table, quoted, require_schema, transaction
+from feature_backfill.store.database import has_own_table, quoted, require_schema, transaction
 
 _COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(COLUMNS, "DOUBLE")}
+_PRIMARY_KEY = ("timestamp",)
 _DTYPES = {"timestamp": "datetime64[us]", **dict.fromkeys(COLUMNS, "float64")}
 
 NO_BARS = pd.DataFrame(columns=list(_DTYPES)).astype(_DTYPES)
@@ -58,9 +59,8 @@ def read_bars(
     Raises UserError if the table is of another make.
     """
     table = bars_table(timeframe)
-    if not has_table(connection, table):
+    if not has_own_table(connection, table, _COLUMNS, _PRIMARY_KEY):
         return NO_BARS.copy()
-    require_schema(connection, table, _COLUMNS, ["timestamp"])
     rows = connection.execute(
         f"SELECT {', '.join(_DTYPES)} FROM {quoted(table)} WHERE timestamp BETWEEN ? AND ? ORDER BY timestamp",
         [start, end],
@@ -72,4 +72,4 @@ def _ensure_table(connection: duckdb.DuckDBPyConnection, timeframe: str) -> None
     table = bars_table(timeframe)
     values = ", ".join(f"{column} DOUBLE NOT NULL" for column in COLUMNS)
     connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
-    require_schema(connection, table, _COLUMNS, ["timestamp"])
+    require_schema(connection, table, _COLUMNS, _PRIMARY_KEY)

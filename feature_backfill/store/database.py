@@ -91,15 +91,7 @@ def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[st
 
     Raises UserError that lists the tables there are if this one is missing.
     """
-    columns = {name: sql_type for name, sql_type, _ in _columns(connection, table)}
-    if not columns:
-        present = table_names(connection)
-        if table.lower() in map(str.lower, present):
-            raise UserError(f"view {table} of {database_path(connection)} is broken: what it reads from has changed")
-        raise UserError(
-            f"no table {table} in {database_path(connection)}; the tables there: {', '.join(present) or 'none'}"
-        )
-    return columns
+    return {name: sql_type for name, sql_type, _ in _required_columns(connection, table)}
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
@@ -131,6 +123,16 @@ def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence
     return rows[0][0] if rows else None
 
 
+def has_own_table(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
+) -> bool:
+    """Whether there is a table of the project's. Raises UserError as require_schema does if it is of another make."""
+    if not has_table(connection, table):
+        return False
+    require_schema(connection, table, columns, primary_key)
+    return True
+
+
 def require_schema(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
 ) -> None:
@@ -138,7 +140,8 @@ def require_schema(
 
     columns: type by name, as describe_table spells them.
     """
-    found = describe_table(connection, table)
+    described = _required_columns(connection, table)
+    found = {name: sql_type for name, sql_type, _ in described}
     differences = [f"column {name} is missing" for name in columns if name not in found]
     differences += [f"column {name} is not expected" for name in found if name not in columns]
     differences += [
@@ -146,7 +149,7 @@ def require_schema(
         for name, sql_type in columns.items()
         if found.get(name, sql_type) != sql_type
     ]
-    key = [name for name, _, in_key in _columns(connection, table) if in_key]
+    key = [name for name, _, in_key in described if in_key]
     if set(key) != set(primary_key):
         differences.append(f"the primary key is ({', '.join(key)}) instead of ({', '.join(primary_key)})")
     if differences:
@@ -235,6 +238,18 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise
     return connection
+
+
+def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
+    columns = _columns(connection, table)
+    if not columns:
+        present = table_names(connection)
+        if table.lower() in map(str.lower, present):
+            raise UserError(f"view {table} of {database_path(connection)} is broken: what it reads from has changed")
+        raise UserError(
+            f"no table {table} in {database_path(connection)}; the tables there: {', '.join(present) or 'none'}"
+        )
+    return columns
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:

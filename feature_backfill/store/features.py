@@ -6,10 +6,10 @@ already; read_features is for everybody else.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import duckdb
 import numpy as np
@@ -23,8 +23,7 @@ from feature_backfill.store.database import (
     ROW_GROUP_SIZE,
     connect,
     database_path,
-    describe_table,
-    has_table,
+    has_own_table,
     require_schema,
     scalar,
     transaction,
@@ -42,6 +41,8 @@ _ROWS_PER_TRANSACTION = 4 * ROW_GROUP_SIZE
 _ROWS_PER_BATCH = ROW_GROUP_SIZE // 2
 _ROWS_PER_READ = 4 * ROW_GROUP_SIZE
 _NAMES_TOLD = 10
+
+Part = TypeVar("Part")
 
 Missing = Literal["null", "nan"]
 """How a value that is NaN or infinite is spelled: `null` (strict JSON) or the tokens NaN, Infinity, -Infinity."""
@@ -69,10 +70,7 @@ def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
 
 def has_features_table(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether there is a features table. Raises UserError if the one there is has another schema."""
-    if not has_table(connection, TABLE):
-        return False
-    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
-    return True
+    return has_own_table(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
 
 
 def stored_hours(
@@ -190,8 +188,7 @@ def _incoming_rows(frame: pd.DataFrame, missing: Missing, inputs: NDArray[np.uin
 
 
 def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
-    describe_table(connection, TABLE)
-    has_features_table(connection)
+    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
     rows = connection.execute(f"SELECT DISTINCT feature_key FROM {TABLE} ORDER BY feature_key").fetchall()
     keys = [key for (key,) in rows]
     if feature_key not in keys:
@@ -219,28 +216,39 @@ def _names_to_read(
     return names if columns is None else list(columns)
 
 
+def in_parts(
+    connection: duckdb.DuckDBPyConnection,
+    hours: pd.DatetimeIndex,
+    read: Callable[[duckdb.DuckDBPyConnection, pd.DatetimeIndex], Part],
+) -> list[Part]:
+    """What is read of parts of the hours, in their order, side by side: DuckDB scans a row group in one thread."""
+
+    def read_part(start: int) -> Part:
+        with connection.cursor() as cursor:
+            return read(cursor, hours[start : start + _ROWS_PER_READ])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(read_part, range(0, len(hours), _ROWS_PER_READ)))
+
+
 def _values(
     connection: duckdb.DuckDBPyConnection, feature_key: str, hours: pd.DatetimeIndex, names: list[str]
 ) -> np.ndarray:
-    """The values, hours x names. DuckDB scans a row group in one thread, so the range is read in parts side by side."""
+    """The values, hours x names."""
     values = np.full((len(names), len(hours)), np.nan)
     if not names:
         return values.T
     structure = json.dumps(dict.fromkeys(names, "DOUBLE"))
 
-    def read(start: int) -> None:
-        part = hours[start : start + _ROWS_PER_READ]
-        with connection.cursor() as cursor:
-            rows = cursor.sql(
-                f"SELECT ts, from_json(features, ?) AS features FROM {TABLE}"
-                " WHERE feature_key = ? AND ts BETWEEN ? AND ?",
-                params=[structure, feature_key, part[0], part[-1]],
-            ).to_arrow_table()
-        at = start + part.get_indexer(rows["ts"].to_numpy())
+    def read(cursor: duckdb.DuckDBPyConnection, part: pd.DatetimeIndex) -> None:
+        rows = cursor.sql(
+            f"SELECT ts, from_json(features, ?) AS features FROM {TABLE} WHERE feature_key = ? AND ts BETWEEN ? AND ?",
+            params=[structure, feature_key, part[0], part[-1]],
+        ).to_arrow_table()
+        at = hours.searchsorted(part[0]) + part.get_indexer(rows["ts"].to_numpy())
         structs = rows["features"].combine_chunks()
         for column, name in enumerate(names):
             values[column, at] = structs.field(name).to_numpy(zero_copy_only=False)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(read, range(0, len(hours), _ROWS_PER_READ)))
+    in_parts(connection, hours, read)
     return values.T

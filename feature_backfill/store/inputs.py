@@ -7,7 +7,7 @@ for the row that was stored with it, which created_at tells from one that somebo
 import duckdb
 import pandas as pd
 
-from feature_backfill.store.database import has_table, require_schema
+from feature_backfill.store.database import has_own_table, has_table, require_schema
 
 TABLE = "feature_inputs"
 _COLUMNS = {
@@ -65,10 +65,9 @@ def stored_inputs(
 
     Raises UserError if the table is of another make.
     """
-    if not has_table(connection, TABLE):
+    if not has_own_table(connection, TABLE, _COLUMNS, _PRIMARY_KEY):
         none = pd.DataFrame({"digest": pd.Series(dtype="uint64"), "settings": pd.Series(dtype="str")})
         return none.set_index(pd.DatetimeIndex([], dtype="datetime64[us]", name="ts"))
-    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
     rows = connection.execute(
         f"SELECT ts, digest, settings FROM {TABLE} JOIN features USING (feature_key, ts, created_at)"
         " WHERE feature_key = ? AND ts BETWEEN ? AND ? ORDER BY ts",

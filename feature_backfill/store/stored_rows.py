@@ -1,38 +1,29 @@
 """Looking into the stored rows of a feature key: which names they have, and some of them as they stand."""
 
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pandas as pd
 
-from feature_backfill.store.database import ROW_GROUP_SIZE, scalar
-from feature_backfill.store.features import TABLE, stored_hours
-
-_ROWS_PER_READ = 4 * ROW_GROUP_SIZE
+from feature_backfill.store.database import scalar
+from feature_backfill.store.features import TABLE, in_parts, stored_hours
 
 
 def name_sets(connection: duckdb.DuckDBPyConnection, feature_key: str) -> list[tuple[list[str], pd.DatetimeIndex]]:
     """Each sequence of names that rows of a key have, with their hours (UTC-naive, ascending); the most frequent first.
 
-    Reads every row, some 25,000 a second and core; DuckDB reads in one thread, hence the parts side by side. The key
-    must have a row.
+    Reads every row, some 25,000 a second and core. The key must have a row.
     """
-    stored = stored_hours(connection, feature_key)
 
-    def hashed_names(start: int) -> pd.DataFrame:
-        part = stored[start : start + _ROWS_PER_READ]
-        with connection.cursor() as cursor:
-            return cursor.execute(
-                f"SELECT ts, hash(json_keys(features)) AS names FROM {TABLE}"
-                " WHERE feature_key = ? AND ts BETWEEN ? AND ? ORDER BY ts",
-                [feature_key, part[0], part[-1]],
-            ).df()
+    def hashed_names(cursor: duckdb.DuckDBPyConnection, part: pd.DatetimeIndex) -> pd.DataFrame:
+        return cursor.execute(
+            f"SELECT ts, hash(json_keys(features)) AS names FROM {TABLE}"
+            " WHERE feature_key = ? AND ts BETWEEN ? AND ? ORDER BY ts",
+            [feature_key, part[0], part[-1]],
+        ).df()
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = pd.concat(list(pool.map(hashed_names, range(0, len(stored), _ROWS_PER_READ))))
+    rows = pd.concat(in_parts(connection, stored_hours(connection, feature_key), hashed_names))
     alike = sorted((pd.DatetimeIndex(hours) for _, hours in rows.groupby("names")["ts"]), key=len, reverse=True)
     sql = f"SELECT json_keys(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?"
     return [(scalar(connection, sql, [feature_key, hours[0]]) or [], hours) for hours in alike]

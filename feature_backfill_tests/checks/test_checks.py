@@ -14,7 +14,6 @@ from feature_backfill.checks import oracle
 from feature_backfill.checks.freshness import allowed_hours
 from feature_backfill.checks.market import checked_key
 from feature_backfill.checks.parity import sample, sample_size
-from feature_backfill.commands.instance import shipped_config
 from feature_backfill.config import HourlySchedule, Market
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import hour_range, last_closed_hour
@@ -32,13 +31,8 @@ FEATURES_CHECKS = {"freshness", "completeness", "corrections", "feature_names", 
 
 
 @pytest.fixture(scope="module")
-def instance(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(home))
-        with dg.DagsterInstance.get() as instance:
-            yield instance
+def instance(module_instance):
+    return module_instance
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import feature_backfill.assets.bars
@@ -97,13 +99,11 @@ def _with_commit(commit: Callable[[Any], None]) -> Any:
 
     @contextmanager
     def transaction(connection: Any) -> Iterator[None]:
-        connection.begin()
-        try:
+        handle: Any = SimpleNamespace(
+            begin=connection.begin, rollback=connection.rollback, commit=partial(commit, connection)
+        )
+        with database.transaction(handle):
             yield
-        except BaseException:
-            connection.rollback()
-            raise
-        commit(connection)
 
     return transaction
 
