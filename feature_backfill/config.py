@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from feature_backfill.engine.catalog import feature_names
+from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
 from feature_backfill.errors import UserError
 from feature_backfill.hours import EARLIEST, to_utc
@@ -131,9 +132,9 @@ class FeatureSet(_Schema):
         return tuple(timeframe for timeframe in self.timeframes if timeframe != "1H")
 
     @property
-    def lookback_hours(self) -> int:
-        """Hourly rows that a target hour needs, its own included."""
-        return self.base_hours + self.buffer_hours
+    def lookback(self) -> Lookback:
+        """The hours that a row is computed from."""
+        return Lookback(self.base_hours, self.buffer_hours)
 
     @property
     def settings(self) -> str:
@@ -182,9 +183,10 @@ class Market(_Schema):
         return tuple(dict.fromkeys(used for feature_set in self.feature_sets for used in feature_set.bar_timeframes))
 
     @property
-    def lookback_hours(self) -> int:
+    def lookback(self) -> Lookback:
         """The longest lookback of the feature sets."""
-        return max((feature_set.lookback_hours for feature_set in self.feature_sets), default=1)
+        lookbacks = (feature_set.lookback for feature_set in self.feature_sets)
+        return max(lookbacks, key=lambda lookback: lookback.hours, default=Lookback(base_hours=1))
 
     def feature_set(self, key: str) -> FeatureSet:
         """The feature set with a key; UserError, naming those there are, if there is none."""

@@ -11,9 +11,6 @@ from numbers import Number
 import pandas as pd
 
 HOUR = pd.Timedelta(hours=1)
-DEFAULT_REACH = 48 * HOUR
-"""How far behind its last hour a range begins for which no first one is given: 49 hours, both ends included."""
-
 EARLIEST = pd.Timestamp("1973-01-01")
 """Before it there are no hourly bars: such a stamp was read in the wrong unit of time."""
 

@@ -12,7 +12,7 @@ from feature_backfill.assets.names import bars_key, hourly_partitions, market_me
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.target import TargetDatabase, target_key, target_of_run
 from feature_backfill.config import Market
-from feature_backfill.engine.bars import COLUMNS, complete_bars
+from feature_backfill.engine.bars import COLUMNS, HourlyRows, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.errors import UserError
 from feature_backfill.event_log import report_hours, reported_already
@@ -52,7 +52,7 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
         hours = hours_of_run(context)
         with told_to_the_operator():
             wait_for_rows(context, market, hours)
-            first = hours[0] - (market.lookback_hours - 1) * HOUR
+            first = market.lookback.first_hour(hours[0])
             count, written = _refresh_bars(target_of_run(context, market), market, timeframe, first, hours[-1])
         context.log.info(
             f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written"
@@ -71,27 +71,27 @@ def _refresh_bars(
     before = HOURS_PER_BAR[timeframe] - 1
     with connect(market.source.database, read_only=True) as connection:
         ohlcv = read_ohlcv(connection, market.source.table, first - before * HOUR, last)
-    built = complete_bars(ohlcv, timeframe)
+    built = complete_bars(HourlyRows.of(ohlcv), timeframe)
     built = built[built["timestamp"] >= first]
     with target.get_connection() as connection:
         return len(built), write_bars(connection, timeframe, first, last, built)
 
 
-def checked_bars(market: Market, ohlcv: pd.DataFrame, timeframes: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """The stored bars, by timeframe, of the time that hourly rows cover, each of which must be what the rows give.
+def checked_bars(market: Market, rows: HourlyRows, timeframes: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The stored bars of the time that hourly rows cover, by timeframe. Each must be the bar that the rows give.
 
-    Raises UserError, naming the asset and the hours to materialize, where one lacks or differs.
+    Raises UserError, naming the asset and the hours to materialize, where a bar is missing or differs.
     """
-    first, last = ohlcv["timestamp"].iloc[0], ohlcv["timestamp"].iloc[-1]
+    first, last = rows.stamps[0], rows.stamps[-1]
     stored = dict.fromkeys(timeframes, NO_BARS)
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
             stored = {timeframe: read_bars(connection, timeframe, first, last) for timeframe in timeframes}
-    return {timeframe: _checked(market, timeframe, stored[timeframe], ohlcv) for timeframe in timeframes}
+    return {timeframe: _checked(market, timeframe, stored[timeframe], rows) for timeframe in timeframes}
 
 
-def _checked(market: Market, timeframe: str, stored: pd.DataFrame, ohlcv: pd.DataFrame) -> pd.DataFrame:
-    lacking, differing, right = bars_against_ohlcv(complete_bars(ohlcv, timeframe), stored)
+def _checked(market: Market, timeframe: str, stored: pd.DataFrame, rows: HourlyRows) -> pd.DataFrame:
+    lacking, differing, right = bars_against_ohlcv(complete_bars(rows, timeframe), stored)
     for stamps, what in ((lacking, "lacks bars"), (differing, "has bars that disagree with OHLCV")):
         if len(stamps):
             raise UserError(

@@ -23,7 +23,7 @@ from feature_backfill.assets.failures import told_to_the_operator
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.config import Market
-from feature_backfill.engine.bars import complete_bars
+from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.errors import UserError
 from feature_backfill.event_log import report_runless
 from feature_backfill.hours import PARTITION_KEY_FORMAT, last_closed_hour, partition_keys
@@ -156,11 +156,11 @@ def _tables(market: Market) -> Tables:
     last = last_closed_hour()
     with connect(market.source.database, read_only=True) as connection:
         hours = ohlcv_hours(connection, market.source.table, market.first_hour, last)
-        ohlcv = read_ohlcv(connection, market.source.table, end=last)
+        rows = HourlyRows.of(read_ohlcv(connection, market.source.table, end=last))
     target = market.target_database
     if not target.parent.is_dir():
         raise UserError(f"no folder {target.parent} for {target.name}; a disk that is not mounted? Nothing was changed")
-    bars = {timeframe: complete_bars(ohlcv, timeframe) for timeframe in market.bar_timeframes}
+    bars = {timeframe: complete_bars(rows, timeframe) for timeframe in market.bar_timeframes}
     if not target.exists():
         lacking = {timeframe: pd.DatetimeIndex(built["timestamp"]) for timeframe, built in bars.items()}
         return Tables(hours, {feature_set.key: hours[:0] for feature_set in market.feature_sets}, lacking)

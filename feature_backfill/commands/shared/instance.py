@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from feature_backfill.errors import RunError
 
 LOCAL_HOME = Path(".dagster_home")
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 
 
 def shipped_config(name: str) -> Path:
