@@ -1,4 +1,4 @@
-"""Complete bars of each timeframe above 1H, kept in tables of the target database."""
+"""The assets of complete bars, one for each timeframe above 1H, in tables of the target database."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from feature_backfill.assets.failures import told_to_the_operator
+from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import bars_key, hourly_partitions, market_metadata, ohlcv_key, writer_pool
 from feature_backfill.assets.ranges import hours_of_run
@@ -22,13 +22,13 @@ from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
 
 ROUNDING = 1e-12
-"""Relative difference below which a stored bar is what the hourly rows give."""
+"""Relative difference up to which a stored bar equals the bar that the hourly rows give."""
 
 
 def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
-    """The bars of one timeframe. A range refreshes the rows of its own hours and of the lookback before them.
+    """The bars of one timeframe. A run refreshes the bars of its hours and of the lookback before them.
 
-    An hour in which no bar ends, or whose bar lacks an hour, adds no row and is up to date all the same.
+    An hour adds no row if no bar ends with it or if its bar lacks an hour. It still counts as materialized.
     """
 
     @dg.asset(
@@ -50,7 +50,7 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
     )
     def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         hours = hours_of_run(context)
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             wait_for_rows(context, market, hours)
             first = market.lookback.first_hour(hours[0])
             count, written = _refresh_bars(target_of_run(context, market), market, timeframe, first, hours[-1])
@@ -67,7 +67,7 @@ def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
 def _refresh_bars(
     target: TargetDatabase, market: Market, timeframe: str, first: pd.Timestamp, last: pd.Timestamp
 ) -> tuple[int, int]:
-    """Make the stored bars of first .. last those that OHLCV gives; returns (bars, rows written)."""
+    """Replace the stored bars from first to last by those that OHLCV gives. Returns (bars, rows written)."""
     before = HOURS_PER_BAR[timeframe] - 1
     with connect(market.source.database, read_only=True) as connection:
         ohlcv = read_ohlcv(connection, market.source.table, first - before * HOUR, last)
@@ -91,27 +91,28 @@ def checked_bars(market: Market, rows: HourlyRows, timeframes: Sequence[str]) ->
 
 
 def _checked(market: Market, timeframe: str, stored: pd.DataFrame, rows: HourlyRows) -> pd.DataFrame:
-    lacking, differing, right = bars_against_ohlcv(complete_bars(rows, timeframe), stored)
-    for stamps, what in ((lacking, "lacks bars"), (differing, "has bars that disagree with OHLCV")):
+    missing, differing, equal = bars_against_ohlcv(complete_bars(rows, timeframe), stored)
+    for stamps, what in ((missing, "lacks bars"), (differing, "has bars that disagree with OHLCV")):
         if len(stamps):
             raise UserError(
                 f"{bars_table(timeframe)} {what}, {len(stamps)} from {stamps[0]} to {stamps[-1]}: "
                 f"materialize {bars_key(market, timeframe).to_user_string()} for these hours, or with the features"
             )
-    return stored[stored["timestamp"].isin(right)]
+    return stored[stored["timestamp"].isin(equal)]
 
 
 def bars_against_ohlcv(
     built: pd.DataFrame, stored: pd.DataFrame
 ) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex, pd.DatetimeIndex]:
-    """The stamps of the bars that OHLCV gives: those not stored, those stored otherwise, those stored as they are.
+    """Compare the bars that OHLCV gives with the stored ones. Returns the stamps of missing, differing, and equal bars.
 
-    built, stored: rows x (timestamp, open, high, low, close, volume), of one timeframe.
+    built: bars that OHLCV gives; stored: bars of the table. Both are of one timeframe, bars x (timestamp, open, high,
+    low, close, volume).
     """
     both = built.merge(stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True)
-    lacking = both["_merge"] == "left_only"
-    same = np.logical_and.reduce(
+    missing = both["_merge"] == "left_only"
+    equal = np.logical_and.reduce(
         [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
     )
     stamps = pd.DatetimeIndex(both["timestamp"])
-    return stamps[lacking], stamps[~lacking & ~same], stamps[same]
+    return stamps[missing], stamps[~missing & ~equal], stamps[equal]

@@ -1,4 +1,4 @@
-"""The features of a feature set: one row an hour, computed in bulk, skipped with a reason, never twice."""
+"""The asset of a feature set: one row an hour, computed in bulk, or skipped with a reason."""
 
 import time
 from collections import defaultdict
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from feature_backfill.assets.bars import checked_bars
 from feature_backfill.assets.decisions import plan_of, standing_of
-from feature_backfill.assets.failures import told_to_the_operator
+from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import (
     bars_key,
@@ -33,7 +33,7 @@ from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.store.features import ensure_features_table, write_features
 
 CHUNK_HOURS = 8 * 1024
-"""Hours computed and stored at a time, which bounds memory: 440 values of so many hours are 29 MB."""
+"""Hours that are computed and stored at a time, to bound memory: 440 values of 8,192 hours take 29 MB."""
 
 OVERWRITE_TAG = "feature_backfill/overwrite"
 STALE_TAG = "feature_backfill/stale"
@@ -64,8 +64,8 @@ class FeaturesConfig(dg.Config):
 def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefinition:
     """The rows of one feature set.
 
-    A skipped hour stays missing and gets an observation with its reason; a stored one is reported as materialized,
-    kept. The asset therefore reports hour by hour and yields no output for the range.
+    A skipped hour stays missing and gets an observation with its reason. A kept hour is reported as materialized. So the
+    asset reports each hour itself and yields no output for the range.
     """
     names = feature_set.names
 
@@ -96,7 +96,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         progress: ProgressListener = context.resources.progress
         seconds: dict[str, float] = defaultdict(float)
         hours = hours_of_run(context)
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             wait_for_rows(context, market, hours)
             with _timed(seconds, "plan"):
                 plan = plan_of(market, feature_set, hours, config.keep(context.run.tags))
@@ -116,7 +116,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
 
 
 def column_schema(feature_set: FeatureSet) -> dg.TableSchema:
-    """The stored names with what each of them is."""
+    """The stored features, each with its summary."""
     summaries = feature_summaries(feature_set.timeframes)
     return dg.TableSchema([dg.TableColumn(name, "double", summaries[name]) for name in feature_set.names])
 
@@ -129,7 +129,7 @@ def _compute_and_store(
     progress: ProgressListener,
     seconds: dict[str, float],
 ) -> pd.DataFrame:
-    """Compute and store the planned hours chunk by chunk; returns a corner of the newest rows."""
+    """Compute and store the planned hours chunk by chunk. Returns a corner of the newest rows."""
     preview = pd.DataFrame()
     for start in range(0, len(plan.compute), CHUNK_HOURS):
         hours = plan.compute[start : start + CHUNK_HOURS]
@@ -146,7 +146,7 @@ def _compute_and_store(
 
 
 def _computed(market: Market, feature_set: FeatureSet, rows: HourlyRows, hours: pd.DatetimeIndex) -> pd.DataFrame:
-    """The stored names of hours that can be computed, from the rows and the stored bars of their lookback."""
+    """The features of hours, computed from the hourly rows and the stored bars of their lookbacks."""
     rows = rows.between(feature_set.lookback.first_hour(hours[0]), hours[-1])
     bars = checked_bars(market, rows, feature_set.bar_timeframes)
     result = compute_rows(rows, hours, feature_set.lookback, feature_set.timeframes, bars)

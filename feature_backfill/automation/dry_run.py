@@ -5,7 +5,7 @@ import pandas as pd
 from pydantic import Field
 
 from feature_backfill.assets.decisions import plan_of
-from feature_backfill.assets.failures import told_to_the_operator
+from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
@@ -34,7 +34,7 @@ def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
 
     @dg.op(name=f"{name}_op", out=dg.Out(dg.Nothing))
     def plan_op(context: dg.OpExecutionContext, config: PlanConfig) -> None:
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             keep = Keep.NONE if config.overwrite else Keep.ALL
             plan = plan_of(market, feature_set, _hours(market, config), keep)
         fates = counts(plan)

@@ -47,7 +47,7 @@ def import_job(market: Market) -> dg.JobDefinition:
             except UserError as error:
                 failures.append(str(error))
                 continue
-            _tell(context, name, report)
+            _log(context, name, report)
             if len(report.hours):
                 report_ohlcv(context.instance, market, report.hours)
         if failures:
@@ -67,7 +67,7 @@ def import_job(market: Market) -> dg.JobDefinition:
     return import_folder
 
 
-def _tell(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
+def _log(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
     context.log.info(f"{name}: {report.new} rows new, {report.changed} changed, {report.same} the same")
     for reason, count in report.refused.items():
         context.log.warning(f"{name}: refused {count}, {reason} (first: {report.examples[reason]})")
@@ -106,6 +106,6 @@ def next_import(
     if records:
         due = ended_at(records[0]) + pause_after(len(records))
         if now < due <= now + LONGEST_PAUSE:  # later, it is of a clock that has been set back
-            told = f"the import of {', '.join(changed)} failed, asked for again from {due:%Y-%m-%d %H:%M} UTC"
-            return ImportRequest([], digest, told, imported)
+            message = f"the import of {', '.join(changed)} failed, asked for again from {due:%Y-%m-%d %H:%M} UTC"
+            return ImportRequest([], digest, message, imported)
     return ImportRequest(list(changed), digest, f"importing {', '.join(changed)}", imported)

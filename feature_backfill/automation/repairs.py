@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import Field
 
 from feature_backfill.assets.bars import bars_against_ohlcv
-from feature_backfill.assets.failures import told_to_the_operator
+from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.config import Market
@@ -71,7 +71,7 @@ class Difference:
     agreeing: int
     why_gone: str = NO_LONGER_STORED
 
-    def told(self, dry_run: bool) -> str:
+    def line(self, dry_run: bool) -> str:
         """One line: `demo/features/x: 12 hours reported, 3 no longer stored, 4,000 in order`."""
         reported = "to report" if dry_run else "reported"
         return (
@@ -96,11 +96,11 @@ def repair_job(market: Market) -> dg.JobDefinition:
 
     @dg.op(name=f"{repair_job_name(market)}_op", out=dg.Out(dg.Nothing))
     def repair_op(context: dg.OpExecutionContext, config: RepairConfig) -> None:
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             for run_id in end_orphans(context.instance, config.dry_run):
                 context.log.info(f"run {run_id}: its process is gone")
             for difference in repair(context.instance, market, config.dry_run):
-                context.log.info(difference.told(config.dry_run))
+                context.log.info(difference.line(config.dry_run))
 
     @dg.job(
         name=repair_job_name(market),

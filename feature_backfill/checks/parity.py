@@ -74,17 +74,17 @@ def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.
         for hour, row in zip(rows.index, rows.to_numpy().tolist(), strict=True)
     )
     findings = [finding for finding in found if finding is not None]
-    told = f"{len(rows)} of {len(stored)} rows recomputed, "
+    text = f"{len(rows)} of {len(stored)} rows recomputed, "
     if findings:
         hours = ", ".join(str(finding.hour) for finding in findings[-3:])
-        told += (
+        text += (
             f"{len(findings)} depart from what OHLCV gives now, the newest {hours}: the check corrections tells "
             "whether OHLCV was changed or the rows; recompute what is stale, or materialize the hours with overwrite"
         )
     return dg.AssetCheckResult(
         passed=not findings,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told if findings else f"{told}all agree",
+        description=text if findings else f"{text}all agree",
         metadata={
             "seed": seed,
             "hours_recomputed": len(rows),

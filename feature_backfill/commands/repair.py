@@ -24,7 +24,7 @@ def execute(options: argparse.Namespace) -> int:
                 problems.append(f"market {market.name}: {error}")
                 continue
             for difference in differences:
-                print(difference.told(options.dry_run))
+                print(difference.line(options.dry_run))
     if problems:
         raise UserError("; ".join(problems))
     return 0

@@ -1,4 +1,4 @@
-"""The Dagster instance that a command records its work in."""
+"""The Dagster instance in which a command records its runs."""
 
 import os
 import shutil
@@ -24,9 +24,9 @@ def shipped_config(name: str) -> Path:
 
 @contextmanager
 def dagster_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of $DAGSTER_HOME; without it one in the local folder.
+    """The instance of $DAGSTER_HOME or, without that, one in the working folder.
 
-    Raises RunError if the instance does not take what it is told, as on a full disk.
+    Raises RunError if the instance cannot be written, for instance on a full disk.
     """
     try:
         with _instance() as instance:
@@ -46,7 +46,7 @@ def _instance() -> dg.DagsterInstance:
 
 
 def local_instance(home: Path) -> dg.DagsterInstance:
-    """The instance of a folder, which is made with the shipped dagster.yaml and becomes this process's DAGSTER_HOME."""
+    """The instance of a folder. The folder gets the shipped dagster.yaml and becomes the DAGSTER_HOME of this process."""
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
