@@ -64,8 +64,8 @@ class FeaturesConfig(dg.Config):
 def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefinition:
     """The rows of one feature set.
 
-    A skipped hour stays missing and gets an observation with its reason. A kept hour is reported as materialized. So the
-    asset reports each hour itself and yields no output for the range.
+    A skipped hour stays missing and gets an observation with its reason. A kept hour is reported as materialized. So
+    the asset reports each hour itself and yields no output for the range.
     """
     names = feature_set.names
 

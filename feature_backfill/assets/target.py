@@ -13,7 +13,7 @@ from feature_backfill.store.database import connect
 
 
 class TargetDatabase(DuckDBResource):
-    """The DuckDB resource of dagster-duckdb, opened as the project opens a file: it waits for its turn, and is in UTC."""
+    """The DuckDB resource of dagster-duckdb, opened as the project opens files: in UTC, waiting for its turn."""
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -46,7 +46,7 @@ def _instance() -> dg.DagsterInstance:
 
 
 def local_instance(home: Path) -> dg.DagsterInstance:
-    """The instance of a folder. The folder gets the shipped dagster.yaml and becomes the DAGSTER_HOME of this process."""
+    """The instance of a folder, which gets the shipped dagster.yaml and becomes DAGSTER_HOME of this process."""
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
