@@ -6,6 +6,7 @@ Commands are imported when they are called, so that --help answers at once.
 
 import argparse
 import gc
+import io
 import logging
 import os
 import sys
@@ -141,10 +142,14 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
-    options = parser().parse_args(arguments)
-    command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
+    """Run a command; returns the exit code. Flags without a command, as the script took them, mean `run`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0].startswith("--") and given[0] != "--help":
+        given.insert(0, "run")
+    options = parser().parse_args(given)
     try:
+        _require_working_folder()
+        command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
         return int(command.execute(options))
     except UserError as error:
         print(f"feature-backfill {options.command}: {error}", file=sys.stderr)
@@ -157,12 +162,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def script() -> NoReturn:
-    """Run a command and end the process, without taking apart all that was imported, which takes half a second more.
+def _require_working_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError("the working folder was deleted; change to another one with cd") from error
 
-    Databases are closed by then; nothing is left to be done at exit but to flush.
+
+def script() -> NoReturn:
+    """Run a command and end the process without tearing down the imported modules, which takes half a second.
+
+    Databases are closed by then. Only the output is left to be flushed.
     """
-    gc.set_threshold(100_000, 50, 100)  # what is imported stays: to go through it again and again takes a second
+    gc.set_threshold(100_000, 50, 100)  # the imported modules stay: collecting among them costs a second
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     try:
         code = main()
         logging.shutdown()

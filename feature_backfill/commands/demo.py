@@ -15,6 +15,7 @@ from feature_backfill.commands.shared.instance import LOCAL_HOME, local_instance
 from feature_backfill.config import Market, load_market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range
+from feature_backfill.paths import absolute
 from feature_backfill.planning.ranges import ranges_of_command
 from feature_backfill.planning.wording import skip_lines
 from feature_backfill.sources.files import import_files
@@ -26,7 +27,11 @@ SHIPPED = ("demo.yaml", "dagster.yaml", "feature_lists/binance_btcusdt_p60_defau
 
 def execute(options: argparse.Namespace) -> int:
     """Make, import, backfill and sum up. Everything goes into the one folder; running it again computes nothing."""
-    folder = options.folder.resolve()
+    folder = absolute(options.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--folder {folder} cannot be a folder: {error.strerror}; name another one") from error
     market = _configured(folder)
     if options.hours < 2 * market.lookback.hours:
         raise UserError(
