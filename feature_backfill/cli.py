@@ -71,6 +71,11 @@ def _add_feature_set(command: argparse.ArgumentParser) -> None:
     what.add_argument("--buffer-hours", type=int, help="hours before them that complete the oldest bar (0)")
     what.add_argument("--timeframes", nargs="+", metavar="T", help="bars, of 1H 2H 3H 4H 6H 8H 12H 1D (1H 4H 12H 1D)")
     what.add_argument("--feature-list", type=Path, help="JSON array of the names to store (all)")
+    what.add_argument(
+        "--missing",
+        choices=("auto", "null", "nan"),
+        help="how NaN and infinities are stored: JSON null, bare tokens, or as the key's rows have them (auto)",
+    )
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from feature_backfill.errors import UserError
 from feature_backfill.event_log import report_hours, reported_already
 from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.store.bars import NO_BARS, bars_table, read_bars, write_bars
+from feature_backfill.store.contracts import claim_bars
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
 
@@ -74,6 +75,7 @@ def _refresh_bars(
     built = complete_bars(HourlyRows.of(ohlcv), timeframe)
     built = built[built["timestamp"] >= first]
     with target.get_connection() as connection:
+        claim_bars(connection, market.ohlcv_identity)
         return len(built), write_bars(connection, timeframe, first, last, built)
 
 

@@ -9,6 +9,7 @@ from feature_backfill.hours import last_closed_hour
 from feature_backfill.planning.plan import Facts, Keep, Plan, plan_hours
 from feature_backfill.planning.staleness import Staleness, staleness
 from feature_backfill.planning.standing import Standing, missing_by_kind, missing_hours
+from feature_backfill.store.contracts import known_contract, require_bars_of
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.inputs import stored_inputs
@@ -18,7 +19,8 @@ from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
 def plan_of(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, keep: Keep = Keep.ALL) -> Plan:
     """What becomes of hours (UTC-naive, distinct, ascending, at least one).
 
-    Raises UserError if a database is missing, unreadable or stays taken.
+    Raises UserError if a database is missing, unreadable or stays taken, or if rows of the feature set would not fit to
+    those that its key has.
     """
     return plan_hours(feature_set, hours, _facts(market, feature_set, hours, with_inputs=keep is Keep.CURRENT), keep)
 
@@ -59,6 +61,9 @@ def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, wit
     stored, inputs = hours[:0], None
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
+            require_bars_of(connection, market.ohlcv_identity)
+            known = known_contract(connection, feature_set.key)
+            feature_set.contract(market).continuing(known, feature_set.key, str(market.target_database))
             stored = stored_hours(connection, feature_set.key, first, last)
             if with_inputs:
                 inputs = stored_inputs(connection, feature_set.key, first, last)

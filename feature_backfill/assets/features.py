@@ -30,6 +30,7 @@ from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_rows
 from feature_backfill.planning.plan import Keep, Plan
+from feature_backfill.store.contracts import claim_key
 from feature_backfill.store.features import ensure_features_table, write_features
 
 CHUNK_HOURS = 8 * 1024
@@ -137,8 +138,9 @@ def _compute_and_store(
             frame = _computed(market, feature_set, plan.rows, hours)
         with _timed(seconds, "store"), target_of_run(context, market).get_connection() as connection:
             ensure_features_table(connection)
+            contract = claim_key(connection, feature_set.key, feature_set.contract(market))
             inputs = plan.digests[hours].to_numpy()
-            write_features(connection, feature_set.key, frame, feature_set.missing, inputs, feature_set.settings)
+            write_features(connection, feature_set.key, frame, contract.missing or "null", inputs, feature_set.settings)
         progress.stored(len(hours))
         context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
         preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]

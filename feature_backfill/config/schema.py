@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from feature_backfill.config.feature_list import read_feature_list
+from feature_backfill.contracts import KeyContract, OhlcvIdentity
 from feature_backfill.engine.catalog import feature_names
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
@@ -66,7 +67,7 @@ Key = Annotated[str, AfterValidator(_printable)]
 Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="an address or team:name")]
 HttpLink = Annotated[str, Field(pattern=r"^https?://")]
 Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
-Missing = Annotated[Literal["null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
+Missing = Annotated[Literal["auto", "null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
 
 
 def asset_slug(key: str) -> str:
@@ -106,7 +107,7 @@ class FeatureSet(_Schema):
 
     base_hours, buffer_hours: the lookback, see `lookback`; buffer hours only complete the oldest bar.
     missing: how NaN and infinite values are stored: "null" as JSON null, "nan" as the bare tokens NaN, Infinity and
-        -Infinity.
+        -Infinity. "auto" continues as the stored rows of the key have it, and starts a new key with null.
     at_most: the largest number of hours that one tick of the sensor requests; later ticks request the rest.
     """
 
@@ -115,7 +116,7 @@ class FeatureSet(_Schema):
     buffer_hours: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_HOURS, strict=True)] = 0
     timeframes: Timeframes = DEFAULT_TIMEFRAMES
     feature_list: ConfigPath | None = None
-    missing: Missing = "null"
+    missing: Missing = "auto"
     at_most: Annotated[int, Field(ge=1, strict=True)] = 24 * 365
 
     @property
@@ -145,6 +146,13 @@ class FeatureSet(_Schema):
         computed = feature_names(self.timeframes)
         return computed if self.feature_list is None else read_feature_list(self.feature_list, computed)
 
+    def contract(self, market: "Market") -> KeyContract:
+        """What a row of this feature set is, computed from the OHLCV of a market."""
+        missing = None if self.missing == "auto" else self.missing
+        return KeyContract(
+            tuple(self.names), self.timeframes, self.base_hours, self.buffer_hours, missing, market.ohlcv_identity
+        )
+
 
 class Market(_Schema):
     """One market: its hourly OHLCV, its feature sets, and the database that holds everything derived from the OHLCV.
@@ -173,6 +181,11 @@ class Market(_Schema):
         if taken:
             raise ValueError(f"feature_sets: this market has another job named {', '.join(taken)}; rename the key")
         return self
+
+    @property
+    def ohlcv_identity(self) -> OhlcvIdentity:
+        """Which OHLCV everything in the target database is derived from."""
+        return OhlcvIdentity(self.name, str(self.source.database), self.source.table)
 
     @property
     def bar_timeframes(self) -> tuple[str, ...]:
