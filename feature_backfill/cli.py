@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
     )
     _add_export(commands.add_parser("export", help="stored rows of a feature key into a Parquet file"))
+    _add_keys(commands.add_parser("keys", help="the feature keys of a database, and what a row of each is"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
@@ -130,6 +131,11 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--start", help="first hour; without it the first stored")
     command.add_argument("--end", help="last hour; without it the last stored")
     command.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
+
+
+def _add_keys(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+    command.add_argument("--json", action="store_true", help="print a JSON list with an object for each key")
 
 
 def _add_repair(command: argparse.ArgumentParser) -> None:

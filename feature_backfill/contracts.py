@@ -43,6 +43,11 @@ class KeyContract:
     missing: Missing | None = None
     ohlcv: OhlcvIdentity | None = None
 
+    @property
+    def used_timeframes(self) -> tuple[str, ...]:
+        """The timeframes of the names, in their order."""
+        return tuple(dict.fromkeys(name.rpartition("_")[2] for name in self.names))
+
     def continuing(self, known: "KeyContract | None", feature_key: str, database: str) -> "KeyContract":
         """The contract under which new rows join those that a key has. Where this one leaves the spelling of missing
         values open, they take that of the rows; a new key takes null.
