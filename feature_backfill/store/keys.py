@@ -14,7 +14,7 @@ from feature_backfill.store.features import TABLE, has_features_table
 class StoredKey:
     """A feature key and its rows.
 
-    hours: number of rows. first, last: hours, UTC-naive. json_bytes: length of the rows' JSON, as text and uncompressed.
+    hours: number of rows. first, last: hours, UTC-naive. json_bytes: length of the rows' JSON as text.
     """
 
     key: str
