@@ -18,8 +18,8 @@ SIZE = 50
 def spectrum(w: Windows) -> tuple[Floats, ...]:
     """50/k* and A_k*/sum A_k, k* the k in 1..24 of the largest amplitude A_k; -sum p ln(p + 1e-12)/ln 26.
 
-    p is the share of A_k^2 in the sum of squares, k = 0..25. A_k itself is not computed from squares: these overflow or
-    vanish at prices whose amplitudes are still numbers.
+    p is the share of A_k^2 in their sum, k = 0..25. np.abs finds A_k without squaring the parts of the transform, whose
+    squares overflow or vanish at prices where A_k itself is still a number.
     """
     amplitudes = np.abs(np.fft.rfft(centred(w.tail(w.close, SIZE)), axis=0))
     cycles = amplitudes[1:25]

@@ -32,11 +32,16 @@ def autocorrelation(w: Windows) -> Floats:
     )
 )
 def hurst(w: Windows) -> Floats:
-    """The slope that np.polyfit gives ln(R/S) over the logs of the lags 2..19, R/S being the same at every lag.
+    """np.polyfit's slope of ln(R/S) over the logs of the lags 2..19, with the same R/S at every lag.
 
-    R is the range of the running sum of the last 100 log returns (99 from 100 bars) about their mean, S their
-    population standard deviation (H. E. Hurst 1951). The slope is rounding, up to about 1e-15 of either sign; it is
-    kept because a model trained on the script's rows may have split on it. NaN where S = 0.
+    R is the range of the running sum of the last 100 log returns (99 from 100 bars) less their mean, S their population
+    standard deviation (H. E. Hurst 1951). NaN where S = 0.
+
+    A line through equal values has slope 0, so this is rounding: up to about 1e-15, of either sign. It carries no
+    information, yet a tree may have split on it, so the script's rounding is reproduced to the last bit for a script
+    that ran on an x86-64 CPU with AVX2. AVX-512 and other CPUs round differently, and a log may differ in its last bit
+    between CPUs. Leave the feature out of new models; for a model that splits on it, compare predictions from rows of
+    the script and of this engine for the same hours before switching.
     """
     deviations = centred(w.tail(w.log_return, min(100, w.bars - 1)))
     sd = np.sqrt(mean(deviations**2))

@@ -3,9 +3,9 @@
 The slope would be 0 but for rounding, and rounding is all that the script stored. np.polyfit solves the fit with
 LAPACK's dgelsd: two Householder reflections reduce the values to two numbers, and the singular value decomposition of
 the 2 x 2 triangle that the same reflections make of the abscissas turns these into the slope. For equal values the
-result depends on the value and on the order of the operations alone. They are repeated here in the order of OpenBLAS,
-the library in numpy's wheels, on an x86-64 CPU with AVX2 (its Haswell and Zen kernels). The AVX-512 kernel (SkylakeX)
-also fuses the two operations that `_reflected` leaves unfused, which changes a quarter of the results.
+result depends only on the value and on the order of the operations. Here they run in the order of OpenBLAS, the library
+in numpy's wheels, on an x86-64 CPU with AVX2 (its Haswell and Zen kernels). The AVX-512 kernel (SkylakeX) also fuses
+the two operations that `_reflected` leaves unfused, which changes a quarter of the results.
 """
 
 import math

@@ -47,7 +47,7 @@ def test_prices_of_any_scale_agree_with_the_oracle(ohlcv, exponent):
 
 
 @settings(max_examples=15, deadline=None)
-@given(exponent=st.integers(-320, 300))
+@given(exponent=st.integers(-310, 300))
 def test_volumes_of_any_scale_agree_with_the_oracle(ohlcv, exponent):
     assert departures_from_oracle(ohlcv.assign(volume=ohlcv["volume"] * 10.0**exponent)) == []
 
@@ -59,6 +59,14 @@ def test_prices_of_mixed_scales_agree_with_the_oracle(ohlcv, seed, lowest, highe
     prices = np.sort(10.0 ** np.random.default_rng(seed).uniform(lowest, highest, (HOURS, 4)), axis=1)
     wild = ohlcv.assign(low=prices[:, 0], open=prices[:, 1], close=prices[:, 2], high=prices[:, 3])
     assert departures_from_oracle(wild) == []
+
+
+@pytest.mark.parametrize("price", [1e-310, 1e-165, 0.1, 100, 1e200])
+def test_prices_that_do_not_move_agree_with_the_oracle(ohlcv, price):
+    flat = with_closes(ohlcv, np.full(HOURS, float(price)))
+    assert departures_from_oracle(flat) == []
+    features = compute_features(flat, flat["timestamp"][-1:], BASE_HOURS, 0, TIMEFRAMES).features
+    assert features.filter(like="hurst").isna().all(axis=None)
 
 
 @settings(max_examples=15, deadline=None)
