@@ -27,10 +27,10 @@ from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.standing import Standing, standing
 from feature_backfill.assets.target import target_key, target_of_run
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.reports import EventOfHours, report_hours
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.engine.soundness import kind_of
-from feature_backfill.event_log import Told, report_hours
 from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.store.features import ensure_features_table, write_features
 
@@ -161,8 +161,12 @@ def _report(
     """Tell Dagster of every hour, and of the whole with the newest of them."""
     rows = pd.concat([pd.Series("kept", plan.kept), pd.Series("computed", plan.compute)])
     reasons = pd.concat([plan.skipped, pd.Series(ABSENT, plan.absent)])
-    done: list[Told] = [(dg.AssetMaterialization(key, metadata={"row": row}), hours) for row, hours in _runs(rows)]
-    left: list[Told] = [(dg.AssetObservation(key, metadata={"skipped": why}), hours) for why, hours in _runs(reasons)]
+    done: list[EventOfHours] = [
+        (dg.AssetMaterialization(key, metadata={"row": row}), hours) for row, hours in _runs(rows)
+    ]
+    left: list[EventOfHours] = [
+        (dg.AssetObservation(key, metadata={"skipped": why}), hours) for why, hours in _runs(reasons)
+    ]
     if with_summary := done or left:
         event, hours = with_summary.pop()
         newest = type(event)(key, metadata={**event.metadata, **summary})

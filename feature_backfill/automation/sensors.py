@@ -20,8 +20,8 @@ from feature_backfill.automation.changes import database_state
 from feature_backfill.automation.imports import FILES_TAG, import_job_name, next_import
 from feature_backfill.automation.incremental import PATIENCE_S, Cursor, next_request
 from feature_backfill.automation.jobs import job_name, range_tags
-from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import UserError
 from feature_backfill.hours import last_closed_hour, partition_key
 
@@ -87,13 +87,13 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
         + (f" Imports files of {market.source.folder} as they come or change." if import_job else ""),
     )
     def ohlcv(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        told = [_ended_orphans(context).removesuffix("; ")]
+        messages = [_ended_orphans(context).removesuffix("; ")]
         cursor = OhlcvCursor.model_validate_json(context.cursor) if context.cursor else OhlcvCursor()
         requests = []
         if import_job is not None:
             asked = next_import(context.instance, market, cursor.imported, _now())
             cursor.imported = asked.imported
-            told.append(asked.message)
+            messages.append(asked.message)
             if asked.files:
                 run_config = {"ops": {f"{market.name}__import": {"config": {"files": asked.files}}}}
                 requests.append(
@@ -105,10 +105,10 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
         try:
             complete, message = (True, "nothing changed") if cursor.reported == state else _report(context, market)
             cursor.reported = state if complete else ""
-            told.append(message)
+            messages.append(message)
         except UserError as error:
-            told.append(f"not this time: {error}")
-        message = "; ".join(filter(None, told))
+            messages.append(f"not this time: {error}")
+        message = "; ".join(filter(None, messages))
         if not requests:
             return dg.SensorResult(skip_reason=message, cursor=cursor.model_dump_json())
         context.log.info(message)

@@ -11,9 +11,10 @@ import pandas as pd
 from feature_backfill.assets.names import features_key, writer_pool
 from feature_backfill.assets.plan import Plan
 from feature_backfill.automation.jobs import job_name, range_tags
-from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.commands.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.orphans import end_orphans
+from feature_backfill.dagster_internals.pools import runs_in_pool
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.soundness import by_kind, details_of
 from feature_backfill.errors import RunError, UserError
@@ -63,9 +64,7 @@ def backfill(
 
 
 def _tell_of_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
-    if not instance.event_log_storage.supports_global_concurrency_limits:
-        return
-    for run_id in instance.event_log_storage.get_concurrency_info(writer_pool(market)).active_run_ids:
+    for run_id in runs_in_pool(instance, writer_pool(market)):
         print(f"waiting for run {run_id}, which writes to market {market.name}", file=sys.stderr)
 
 
