@@ -9,6 +9,7 @@ from feature_backfill.assets.names import features_key
 from feature_backfill.automation.incremental import Cursor, next_request
 from feature_backfill.automation.jobs import range_tags
 from feature_backfill.automation.runs import pause_after
+from feature_backfill.dagster_internals.listed_hours import only_hours
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, partition_keys
 from feature_backfill.sources.synthetic import synthetic_ohlcv
@@ -115,10 +116,13 @@ def test_deleted_rows_are_asked_for_again_the_first_ever_stored_too(sensor, mark
     assert sensor.ranges() == []
     for hour in (LAST - 48 * HOUR, LAST - 20 * HOUR, LAST):
         delete_row(market, hour)
-    requests = sensor.tick()
-    assert [asked_range(request)[0] for request in requests] == [LAST - 48 * HOUR, LAST - 20 * HOUR, LAST]
-    sensor.execute(requests)
+    (request,) = sensor.tick()
+    assert list(only_hours(request.tags)) == [LAST - 48 * HOUR, LAST - 20 * HOUR, LAST]
+    assert asked_range(request) == (LAST - 48 * HOUR, LAST)
+    kept = stored(market)
+    sensor.execute([request])
     assert len(stored(market)) == 49
+    assert len(stored(market).merge(kept, on=["ts", "created_at"])) == 46
     assert sensor.ranges() == []
 
 
