@@ -5,7 +5,7 @@ Its assets look at no other hour. The event log plans no other hour either, so t
 as missing because of this run.
 
 Rests on a fact of Dagster 1.13.27 that is not public: a range is planned in one event, which the batched event log
-turns into the events of its partitions. The public alternative is a run for each contiguous range, at about a second each.
+turns into the events of its partitions. The public alternative is a run for each contiguous range, a second each.
 """
 
 from collections.abc import Mapping
