@@ -1,4 +1,4 @@
-"""Every bad input that was tried: how a user gives it to the command line, and what the user is told.
+"""Every bad input that was tried: how a user gives it to the command line, and what the command answers.
 
 `docs/bad-input.md` holds the same as a table; `python -m feature_backfill_tests.bad_inputs` writes it anew.
 """
@@ -7,11 +7,9 @@
 
 import json
 import os
-import resource
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,19 +20,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_backfill.hours import last_closed_hour
-from feature_backfill_tests.markets import FIRST, LAST, TABLE
+from feature_backfill.hours import HOUR, last_closed_hour
+from feature_backfill_tests.csv_files import HEADER, SOUND, rows
+from feature_backfill_tests.full_disk import no_room
+from feature_backfill_tests.holders import held_by_another_process
+from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, TABLE, WHERE, window
 
 REFUSED, DONE = 2, 0
-HOUR = pd.Timedelta(hours=1)
 SOURCE, TARGET = "ohlcv.duckdb", "features.duckdb"
-WHERE = ("--duckdb", SOURCE, "--feat-duckdb", TARGET, "--table", TABLE)
-LOOKBACK = ("--base-hours", "48", "--timeframes", "1H", "4H")
-WINDOW = ("--start", str(LAST - 2 * HOUR), "--end", str(LAST))
+WINDOW = window(LAST - 2 * HOUR, LAST)
 FUTURE = last_closed_hour() + 3 * HOUR
 
-HEADER = "timestamp,open,high,low,close,volume"
-SOUND = "10,11,9,10.5,5"
 YAML = f"""\
 name: small
 first_hour: 2025-01-01
@@ -43,21 +39,20 @@ target_database: ../{TARGET}
 feature_sets:
   - {{key: short, base_hours: 48, timeframes: [1H, 4H]}}
 """
-HOLDER = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
 
 
 @dataclass(frozen=True)
 class Case:
-    """what: is wrong; told: words of the message; given: prepares it in the working folder, returns the arguments.
+    """what: is wrong; message: words of it; given: prepares the working folder, returns the arguments.
 
     meanwhile: what holds while the command runs.
     """
 
     what: str
-    told: str
+    message: str
     given: Callable[[], list[str]]
     code: int = REFUSED
-    meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext
+    meanwhile: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -196,10 +191,6 @@ def piped() -> list[str]:
     return ["import-ohlcv", "pipe.csv", "--duckdb", "new.duckdb", "--table", TABLE]
 
 
-def rows(*lines: str, header: str = HEADER) -> str:
-    return "\n".join([header, *lines]) + "\n"
-
-
 def feature_list(content: str | bytes) -> Callable[[], list[str]]:
     def given() -> list[str]:
         Path("list.json").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -235,18 +226,6 @@ def selftest(*flags: str) -> list[str]:
 
 
 @contextmanager
-def held(database: str) -> Iterator[None]:
-    """Another process has the file open for writing."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield
-
-
-@contextmanager
 def not_to_be_written(path: str) -> Iterator[None]:
     """Nobody may write the file or folder. Root may what the mode forbids, but not where the file system forbids it."""
     mode = os.stat(path).st_mode
@@ -262,17 +241,6 @@ def not_to_be_written(path: str) -> Iterator[None]:
         if unchangeable:
             subprocess.run(["chattr", "-i", path], check=True)
         os.chmod(path, mode)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file takes more than 64 kB."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def broken_view() -> tuple[str, ...]:
@@ -362,10 +330,10 @@ CASES = {
         Case("features: a link to itself", "there can be no file", in_place_of(TARGET, link_to_itself)),
         Case("OHLCV: a name of 300 letters", "File name too long", flags("--duckdb", "x" * 300)),
         Case("features: in a folder that is missing", "no folder", flags("--feat-duckdb", "no/features.duckdb")),
-        Case("OHLCV: locked", "is in use and stayed so", run, meanwhile=lambda: held(SOURCE)),
-        Case("features: locked", "is in use and stayed so", run, meanwhile=lambda: held(TARGET)),
-        Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: held(SOURCE)),
-        Case("on a full disk, by an import", "could not be written; what was stored before is safe", imported(rows(*(f"{hour},{SOUND}" for hour in pd.date_range("2020", periods=5000, freq="h"))), into=SOURCE), meanwhile=full_disk),
+        Case("OHLCV: locked", "is in use and stayed so", run, meanwhile=lambda: held_by_another_process(Path(SOURCE))),
+        Case("features: locked", "is in use and stayed so", run, meanwhile=lambda: held_by_another_process(Path(TARGET))),
+        Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: held_by_another_process(Path(SOURCE))),
+        Case("on a full disk, by an import", "could not be written; what was stored before is safe", imported(rows(*(f"{hour},{SOUND}" for hour in pd.date_range("2020", periods=5000, freq="h"))), into=SOURCE), meanwhile=lambda: no_room(64 * 1024)),
         Case("may not be written, by an import", "cannot open", imported(rows(f"2024-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: not_to_be_written(SOURCE)),
         Case("may not be written, by a run", "cannot open", run, meanwhile=lambda: not_to_be_written(TARGET)),
     ],
@@ -497,8 +465,8 @@ def table() -> str:
     for section, cases in CASES.items():
         lines += [f"## {section}", "", "| input | told | exit code |", "|---|---|---|"]
         for case in cases:
-            what, told = (text.replace("|", "\\|").replace("\n", " ") for text in (case.what, case.told))
-            lines.append(f"| {what} | {told} | {case.code} |")
+            what, message = (text.replace("|", "\\|").replace("\n", " ") for text in (case.what, case.message))
+            lines.append(f"| {what} | {message} | {case.code} |")
         lines.append("")
     return "\n".join(lines)
 
