@@ -42,6 +42,7 @@ class Command:
 
     def __init__(self, folder: Path, arguments: Sequence[str], *faults: Fault):
         self._log = folder / f"command-{next(_numbers)}.log"
+        self._log.touch()  # for a command that is killed before it says anything
         self._process = _forking.Process(target=_execute, args=(folder, self._log, arguments, faults))
         self._process.start()
 
