@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_backfill.errors import UserError
-from feature_backfill.store import features
+from feature_backfill.store import features, reading
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import (
     delete_features,
     ensure_features_table,
     last_stored_hour,
-    read_features,
     stored_hours,
     write_features,
 )
+from feature_backfill.store.reading import read_features
 
 HOURS = pd.date_range("2025-01-01", periods=4, freq="h", unit="us", name="ts")
 LEGACY_TABLE = """
@@ -160,8 +160,12 @@ def test_a_failed_overwrite_loses_no_row(connection: duckdb.DuckDBPyConnection) 
 
 
 def test_more_rows_than_one_transaction_takes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_ROWS_PER_TRANSACTION", "_ROWS_PER_BATCH", "_ROWS_PER_READ"):
-        monkeypatch.setattr(features, name, 7)
+    for module, name in [
+        (features, "_ROWS_PER_TRANSACTION"),
+        (features, "_ROWS_PER_BATCH"),
+        (reading, "_ROWS_PER_READ"),
+    ]:
+        monkeypatch.setattr(module, name, 7)
     hours = pd.date_range("2025-01-01", periods=50, freq="h", unit="us", name="ts")
     written = pd.DataFrame({"a": np.arange(50) / 3, "b": np.arange(50) * 2.0}, index=hours)
     with connect(path, read_only=False) as connection:
