@@ -1,11 +1,10 @@
-"""Reading stored features as numbers. DuckDB parses the JSON in bulk, one part of the rows in each thread."""
+"""Reading stored features as numbers: one key or several, of one market or several, as one frame."""
 
-import json
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, get_args
 
 import duckdb
 import numpy as np
@@ -13,38 +12,113 @@ import pandas as pd
 
 from feature_backfill.errors import UserError
 from feature_backfill.hours import to_utc
-from feature_backfill.store.database import ROW_GROUP_SIZE, connect, database_path, scalar
+from feature_backfill.store.database import connect, database_path, scalar
 from feature_backfill.store.features import TABLE, require_features_table, stored_hours
+from feature_backfill.store.parsing import parse_values
 
-_ROWS_PER_READ = 4 * ROW_GROUP_SIZE
 _NAMES_SHOWN = 10
 
-Part = TypeVar("Part")
+Dtype = Literal["float64", "float32"]
+Bound = pd.Timestamp | str | None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows to read of one key of one market: their hours (ascending) and their own or the chosen names."""
+
+    market: str
+    feature_key: str
+    connection: duckdb.DuckDBPyConnection
+    hours: pd.DatetimeIndex
+    names: list[str]
 
 
 def read_features(
-    database: Path | str,
-    feature_key: str,
-    start: pd.Timestamp | str | None = None,
-    end: pd.Timestamp | str | None = None,
+    database: Path | str | Mapping[str, Path | str],
+    feature_key: str | Sequence[str],
+    start: Bound = None,
+    end: Bound = None,
     columns: Sequence[str] | None = None,
+    dtype: Dtype = "float64",
 ) -> pd.DataFrame:
-    """The stored features of a key from start to end, both included (UTC, unless they carry an offset).
+    """The stored features of one key or several, of one market or several, as one frame.
 
-    columns: the features to read, in this order; by default those of the newest row of the range, in its order. A row
-    that lacks one of them has NaN there. `null` reads as NaN, the bare tokens NaN and -Infinity as what they say.
+    Parameters
+    ----------
+    database : path, or mapping of market name to path
+        The DuckDB file with the features; opened read-only. A mapping reads several markets into one frame.
+    feature_key : str, or sequence of str
+        The key of the rows. A sequence reads several keys into one frame; every market must have each of them.
+    start, end : timestamp or str, optional
+        The first and the last hour, both included. UTC, unless they carry an offset. By default all that is stored.
+    columns : sequence of str, optional
+        The features to read, in this order. By default those of the newest row in the range, in its order. With
+        several keys or markets, all of them must have the same features, and the first of them decides the order.
+    dtype : {"float64", "float32"}
+        float32 takes half the memory; it rounds values to about seven digits, and those beyond 3.4e38 to infinity.
 
-    Returns hours (UTC-naive, ascending, named "ts") x features (float64); without rows in the range, an empty frame.
+    Returns
+    -------
+    DataFrame
+        Rows x features. The index is "ts" (UTC-naive, ascending) for one key of one market, otherwise a MultiIndex:
+        (feature_key, ts) for several keys, (market, ts) for several markets, (market, feature_key, ts) for both, in the
+        order given. NaN where a row lacks a feature or has null; the bare tokens NaN, Infinity and -Infinity read as
+        what they say. Without rows in the range, an empty frame.
 
-    Raises UserError if the file, the table or the key does not exist, the table has another schema, or the newest row
-    lacks one of the columns.
+    Raises
+    ------
+    UserError
+        If a file, the table or a key does not exist; if the table has an unexpected schema; if the newest row of a key
+        lacks one of the columns; if the keys have different features and `columns` is not given; if a key or a column
+        is named twice; if a bound is no timestamp.
+
+    Notes
+    -----
+    Reading takes, besides the frame, as much memory as the frame, or 128 MiB if the frame is smaller. While it lasts,
+    no other process can write to the databases.
+
+    Examples
+    --------
+    >>> read_features("btc.duckdb", "prod", "2024-01-01", columns=["close_rsi_14_1H"])
+    >>> read_features({"btc": "btc.duckdb", "eth": "eth.duckdb"}, "prod", dtype="float32").loc["eth"]
     """
-    first, last = (None if bound is None else to_utc([bound])[0] for bound in (start, end))
-    with connect(Path(database), read_only=True) as connection:
-        _require_key(connection, feature_key)
-        hours = stored_hours(connection, feature_key, first, last)
-        names = _names_to_read(connection, feature_key, hours, columns)
-        return pd.DataFrame(_values(connection, feature_key, hours, names), index=hours, columns=names)
+    markets = database if isinstance(database, Mapping) else {"": database}
+    keys = [feature_key] if isinstance(feature_key, str) else list(feature_key)
+    _require_choice(markets, keys, columns, dtype)
+    first, last = _bound("start", start), _bound("end", end)
+    with ExitStack() as stack:
+        found = []
+        for market, path in markets.items():
+            connection = stack.enter_context(connect(Path(path), read_only=True))
+            for key in keys:
+                _require_key(connection, key)
+                hours = stored_hours(connection, key, first, last)
+                found.append(_Rows(market, key, connection, hours, _names(connection, key, hours, columns)))
+        names = _common_names(found)
+        values = _values(found, names, dtype)
+    levels = (isinstance(database, Mapping), not isinstance(feature_key, str))
+    return pd.DataFrame(values, index=_index(found, *levels), columns=names, copy=False)
+
+
+def _require_choice(
+    markets: Mapping[str, Path | str], keys: Sequence[str], columns: Sequence[str] | None, dtype: str
+) -> None:
+    if dtype not in get_args(Dtype):
+        raise UserError(f"dtype {dtype!r}: features are read as {' or '.join(get_args(Dtype))}")
+    for what, given in (("database", list(markets)), ("feature_key", keys)):
+        if not given:
+            raise UserError(f"{what} is empty; name at least one")
+    for what, named in (("feature_key", keys), ("columns", columns or [])):
+        repeated = sorted({name for name in named if list(named).count(name) > 1})
+        if repeated:
+            raise UserError(f"{what} repeats {', '.join(repeated)}; give each name once")
+
+
+def _bound(name: str, given: Bound) -> pd.Timestamp | None:
+    try:
+        return None if given is None else to_utc([given])[0]
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from error
 
 
 def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
@@ -58,57 +132,65 @@ def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> Non
         )
 
 
-def _names_to_read(
+def _names(
     connection: duckdb.DuckDBPyConnection, feature_key: str, hours: pd.DatetimeIndex, columns: Sequence[str] | None
 ) -> list[str]:
+    """The columns, which the newest row must have, or else the names of that row."""
     if hours.empty:
         return list(columns or [])
     newest = hours[-1]
     names: list[str] = scalar(
         connection, f"SELECT json_keys(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?", [feature_key, newest]
     )
-    unknown = [column for column in columns or [] if column not in names]
+    unknown = [column for column in columns or [] if column not in set(names)]
     if unknown:
         raise UserError(
-            f"no such feature under the key {feature_key} at {newest}: {', '.join(unknown)}; "
-            f"it has {', '.join(names[:_NAMES_SHOWN])}{' ...' if names[_NAMES_SHOWN:] else ''}"
+            f"no such feature under the key {feature_key} at {newest} in {database_path(connection)}: "
+            f"{_some(unknown)}; it has {_some(names)}"
         )
     return names if columns is None else list(columns)
 
 
-def in_parts(
-    connection: duckdb.DuckDBPyConnection,
-    hours: pd.DatetimeIndex,
-    read: Callable[[duckdb.DuckDBPyConnection, pd.DatetimeIndex], Part],
-) -> list[Part]:
-    """What is read of parts of the hours, in their order, side by side: DuckDB scans a row group in one thread."""
+def _common_names(found: Sequence[_Rows]) -> list[str]:
+    """The names that all have, in the order of the first. A key without rows in the range has no say."""
+    with_rows = [rows for rows in found if len(rows.hours)] or found[:1]
+    every = dict.fromkeys(name for rows in with_rows for name in rows.names)
+    lacking = {
+        f"{rows.feature_key}{rows.market and f' of {rows.market}'}": [
+            name for name in every if name not in set(rows.names)
+        ]
+        for rows in with_rows
+    }
+    if any(lacking.values()):
+        differences = "; ".join(f"{place} lacks {_some(names)}" for place, names in lacking.items() if names)
+        raise UserError(f"the keys have different features: {differences}. Choose those that all have with columns")
+    return with_rows[0].names
 
-    def read_part(start: int) -> Part:
-        with connection.cursor() as cursor:
-            return read(cursor, hours[start : start + _ROWS_PER_READ])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(read_part, range(0, len(hours), _ROWS_PER_READ)))
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _values(
-    connection: duckdb.DuckDBPyConnection, feature_key: str, hours: pd.DatetimeIndex, names: list[str]
-) -> np.ndarray:
-    """The values, hours x names."""
-    values = np.full((len(names), len(hours)), np.nan)
-    if not names:
-        return values.T
-    structure = json.dumps(dict.fromkeys(names, "DOUBLE"))
-
-    def read(cursor: duckdb.DuckDBPyConnection, part: pd.DatetimeIndex) -> None:
-        rows = cursor.sql(
-            f"SELECT ts, from_json(features, ?) AS features FROM {TABLE} WHERE feature_key = ? AND ts BETWEEN ? AND ?",
-            params=[structure, feature_key, part[0], part[-1]],
-        ).to_arrow_table()
-        at = hours.searchsorted(part[0]) + part.get_indexer(rows["ts"].to_numpy())
-        structs = rows["features"].combine_chunks()
-        for column, name in enumerate(names):
-            values[column, at] = structs.field(name).to_numpy(zero_copy_only=False)
-
-    in_parts(connection, hours, read)
+def _values(found: Sequence[_Rows], names: Sequence[str], dtype: Dtype) -> np.ndarray:
+    """The values, rows x names; each connection is closed after its last row, which frees its memory."""
+    ends = np.cumsum([len(rows.hours) for rows in found])
+    values = np.full((len(names), ends[-1]), np.nan, dtype)
+    for position, (rows, end) in enumerate(zip(found, ends, strict=True)):
+        parse_values(rows.connection, rows.feature_key, rows.hours, names, values[:, end - len(rows.hours) : end])
+        if all(later.connection is not rows.connection for later in found[position + 1 :]):
+            rows.connection.close()
     return values.T
+
+
+def _index(found: Sequence[_Rows], by_market: bool, by_key: bool) -> pd.Index:
+    if not by_market and not by_key:
+        return found[0].hours
+    lengths = [len(rows.hours) for rows in found]
+    markets = np.repeat(np.array([rows.market for rows in found], dtype=object), lengths)
+    keys = np.repeat(np.array([rows.feature_key for rows in found], dtype=object), lengths)
+    hours = found[0].hours.append([rows.hours for rows in found[1:]])
+    if by_market and by_key:
+        return pd.MultiIndex.from_arrays([markets, keys, hours], names=["market", "feature_key", "ts"])
+    outer, name = (markets, "market") if by_market else (keys, "feature_key")
+    return pd.MultiIndex.from_arrays([outer, hours], names=[name, "ts"])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from feature_backfill.store.database import scalar
 from feature_backfill.store.features import TABLE, stored_hours
-from feature_backfill.store.reading import in_parts
+from feature_backfill.store.parsing import in_parts
 
 
 def name_sets(connection: duckdb.DuckDBPyConnection, feature_key: str) -> list[tuple[list[str], pd.DatetimeIndex]]:
