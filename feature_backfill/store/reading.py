@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feature_backfill.errors import UserError
-from feature_backfill.hours import to_utc
+from feature_backfill.store.bounds import Bound, utc_bound
 from feature_backfill.store.database import connect, database_path, scalar
 from feature_backfill.store.features import TABLE, require_features_table, stored_hours
 from feature_backfill.store.parsing import parse_values
@@ -19,7 +19,6 @@ from feature_backfill.store.parsing import parse_values
 _NAMES_SHOWN = 10
 
 Dtype = Literal["float64", "float32"]
-Bound = pd.Timestamp | str | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def read_features(
     markets = database if isinstance(database, Mapping) else {"": database}
     keys = [feature_key] if isinstance(feature_key, str) else list(feature_key)
     _require_choice(markets, keys, columns, dtype)
-    first, last = _bound("start", start), _bound("end", end)
+    first, last = utc_bound("start", start), utc_bound("end", end)
     with ExitStack() as stack:
         found = []
         for market, path in markets.items():
@@ -112,13 +111,6 @@ def _require_choice(
         repeated = sorted({name for name in named if list(named).count(name) > 1})
         if repeated:
             raise UserError(f"{what} repeats {', '.join(repeated)}; give each name once")
-
-
-def _bound(name: str, given: Bound) -> pd.Timestamp | None:
-    try:
-        return None if given is None else to_utc([given])[0]
-    except ValueError as error:
-        raise UserError(f"{name}: {error}") from error
 
 
 def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
