@@ -99,6 +99,17 @@ def read_features(
     return pd.DataFrame(values, index=_index(found, *levels), columns=names, copy=False)
 
 
+def newest_names(database: Path | str, feature_key: str, start: Bound = None, end: Bound = None) -> list[str]:
+    """The features of the newest row of a key from start to end, in its order; empty if there is no row in the range.
+
+    Raises UserError as read_features does.
+    """
+    first, last = utc_bound("start", start), utc_bound("end", end)
+    with connect(Path(database), read_only=True) as connection:
+        _require_key(connection, feature_key)
+        return _names(connection, feature_key, stored_hours(connection, feature_key, first, last), None)
+
+
 def _require_choice(
     markets: Mapping[str, Path | str], keys: Sequence[str], columns: Sequence[str] | None, dtype: str
 ) -> None:
