@@ -52,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     _add_export(
         commands.add_parser("export", help="stored rows of a feature key into Parquet, one file or one a month")
     )
+    _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
+    _add_check(
+        commands.add_parser("check", help="run the checks of a market and a feature key, without Dagster's records")
+    )
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
@@ -139,6 +143,20 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--dtype", choices=("float64", "float32"), default="float64", help="type of the values (float64)"
     )
+
+
+def _add_view(command: argparse.ArgumentParser) -> None:
+    command.add_argument("view", metavar="NAME", help="view to create, or to replace")
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    command.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
+    command.add_argument("--duckdb", type=Path, help="database of OHLCV and features")
+
+
+def _add_check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    _add_databases(command)
+    _add_feature_set(command)
+    command.add_argument("--json", action="store_true", help="print the findings as a JSON list")
 
 
 def _add_repair(command: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from feature_backfill.commands.shared.database import feature_database
 from feature_backfill.commands.shared.hours import parsed_hour
 from feature_backfill.commands.shared.monthly import export_months
 from feature_backfill.commands.shared.parquet import write_parquet
@@ -36,14 +37,6 @@ def execute(options: argparse.Namespace) -> int:
         else _one(options, database, start, end, names)
     )
     return 0
-
-
-def feature_database(options: argparse.Namespace) -> Path:
-    """The database that --feat-duckdb or --duckdb names. Raises UserError if neither is given."""
-    database: Path | None = options.feat_duckdb or options.duckdb
-    if database is None:
-        raise UserError("name the database of the features with --feat-duckdb, or with --duckdb if OHLCV is in it too")
-    return database
 
 
 def _one(
