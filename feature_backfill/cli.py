@@ -53,9 +53,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("export", help="stored rows of a feature key into Parquet, one file or one a month")
     )
     _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
-    _add_check(
-        commands.add_parser("check", help="run the checks of a market and a feature key, without Dagster's records")
-    )
+    _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
@@ -97,6 +95,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--overwrite", action="store_true", help="compute stored hours again")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    command.add_argument("--json", action="store_true", help="print what became of the hours as one JSON object")
 
 
 def _add_recompute_stale(command: argparse.ArgumentParser) -> None:
