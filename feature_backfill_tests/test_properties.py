@@ -20,7 +20,8 @@ from feature_backfill.engine.compute import compute_rows
 from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import ensure_features_table, read_features, write_features
+from feature_backfill.store.features import ensure_features_table, write_features
+from feature_backfill.store.reading import read_features
 from feature_backfill_tests.comparison import mismatches
 from feature_backfill_tests.markets import FIRST, TABLE, execute, put_ohlcv, small_market, stored
 

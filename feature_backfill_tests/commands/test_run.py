@@ -260,3 +260,39 @@ def test_a_run_waits_for_the_writer_before_it_and_says_so(market, tmp_path):
             process.kill()
             process.communicate()
     assert list(stored(market)["ts"]) == [LAST]
+
+
+def test_json_says_what_became_of_the_hours(market, capsys):
+    asked = window(GAP - 5 * HOUR, GAP + 50 * HOUR)
+    assert run(*asked, "--json", "--dry-run") == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["planned"], planned["computed"], planned["seconds"]) == (8, 0, 0)
+    assert run(*asked, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report.pop("seconds") > 0
+    assert report == {
+        "market": TABLE,
+        "feature_key": "short",
+        "target_database": str(market.target_database),
+        "features": 220,
+        "nothing": None,
+        "planned": 8,
+        "computed": 8,
+        "kept": 0,
+        "skipped": {"missing hours": 47},
+        "absent": 1,
+        "ranges": planned["ranges"],
+    }
+    assert report["ranges"][0][0] == (GAP - 5 * HOUR).isoformat()
+    assert len(stored(market)) == 8
+    assert run(*asked, "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["computed"], again["kept"], again["ranges"]) == (0, 8, [])
+
+
+def test_json_says_why_there_is_nothing_to_do(market, capsys):
+    after = LAST + 100 * HOUR
+    assert run("--mode", "ts_list", "--ts", LAST + HOUR, after, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "no such hours in the table" in report["nothing"]
+    assert (report["absent"], report["planned"], report["ranges"]) == (2, 0, [])
