@@ -1,4 +1,4 @@
-"""The code location: the markets of the configs folder -> Definitions, and nothing else."""
+"""The code location: builds Definitions from the markets of the configs folder."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.assets.target import target_database, target_key
 from feature_backfill.automation.checks import checks_job, checks_schedule
+from feature_backfill.automation.dry_run import plan_job
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
-from feature_backfill.automation.plans import plan_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
@@ -23,19 +23,22 @@ from feature_backfill.errors import UserError
 
 
 def build_definitions(markets: Sequence[Market], progress: ProgressListener | None = None) -> dg.Definitions:
-    """The assets, jobs, schedules and sensors of markets. progress: hears of runs in this process.
+    """The assets, checks, jobs, schedules and sensors of markets.
 
-    Runs execute in one process: a range is one step an asset, and a step process costs more than the step.
+    All steps of a run share one process. A range is a single step for each asset, and starting a process for a step
+    takes longer than the step itself.
+
+    progress: is notified of the runs in this process; by default nobody is.
     """
-    # Backfill policies, without which a range is a run an hour, count as beta in Dagster 1.13.
+    # Without a backfill policy, a range would become one run for each hour. Dagster 1.13 still calls the policies beta.
     warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
-    of_markets = [_market_definitions(market) for market in markets]
+    market_definitions = [_market_definitions(market) for market in markets]
     rest = dg.Definitions(resources={"progress": progress or ProgressListener()}, executor=dg.in_process_executor)
-    return dg.Definitions.merge(*of_markets, rest)
+    return dg.Definitions.merge(*market_definitions, rest)
 
 
 def _market_definitions(market: Market) -> dg.Definitions:
-    """What one market has: its assets, and for each feature set a job, its plan, a schedule and a sensor."""
+    """The definitions of one market. Each feature set has a job, a plan job, a schedule and a sensor."""
     importing = import_job(market) if market.source.folder else None
     jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [repair_job(market)]
     jobs += [importing] if importing else []
@@ -65,10 +68,8 @@ def _market_definitions(market: Market) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The markets of the configs folder. Raises UserError if there are none."""
+    """The definitions of every market in the configs folder. Raises UserError if there is no market."""
     markets = load_markets()
     if not markets:
-        raise UserError(
-            f"no market YAML in {configs_folder()}; write one, or name another folder with {CONFIGS_VARIABLE}"
-        )
+        raise UserError(f"no market YAML in {configs_folder()}; write one, or set {CONFIGS_VARIABLE} to another folder")
     return build_definitions(markets)

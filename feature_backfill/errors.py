@@ -1,10 +1,10 @@
-"""The exceptions whose message is meant for the operator."""
+"""The exceptions whose messages are written for the operator."""
 
 
 class UserError(Exception):
-    """Bad arguments, configuration or data, told in one line: what is wrong, where, and what to do.
+    """Bad arguments, configuration or data. The message says in one line what is wrong, where, and what to do.
 
-    The command line prints it and exits with code 2.
+    The command line prints the message and exits with code 2.
     """
 
     def __init__(self, message: str) -> None:
@@ -12,4 +12,4 @@ class UserError(Exception):
 
 
 class RunError(Exception):
-    """A run that was started and did not succeed; what it had stored stays. Exit code 3."""
+    """A run that started and then failed. What it had stored by then stays stored. Exit code 3."""

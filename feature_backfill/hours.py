@@ -1,7 +1,7 @@
 """Hours and partitions: partition key <-> UTC timestamp, ranges, contiguous runs, the closed-hour cutoff.
 
-An hour is named by the opening time of its bar. Timestamps are UTC without a zone; partition keys are the strings
-that Dagster's hourly partitions use.
+The timestamp of an hour is the opening time of its bar. Timestamps are UTC and naive (without a time zone). Partition
+keys are the strings that Dagster's hourly partitions use.
 """
 
 import re
@@ -11,14 +11,11 @@ from numbers import Number
 import pandas as pd
 
 HOUR = pd.Timedelta(hours=1)
-DEFAULT_REACH = 48 * HOUR
-"""How far behind its last hour a range begins for which no first one is given: 49 hours, both ends included."""
-
 EARLIEST = pd.Timestamp("1973-01-01")
-"""Before it there are no hourly bars: such a stamp was read in the wrong unit of time."""
+"""No market has hourly bars older than this. An earlier timestamp was read in the wrong unit of time."""
 
-TOLD = 20
-"""How many of many unparsable stamps a message lists."""
+SHOWN = 20
+"""How many unparsable timestamps a message lists."""
 
 PARTITION_KEY_FORMAT = "%Y-%m-%d-%H:%M"
 
@@ -29,7 +26,7 @@ def partition_key(hour: pd.Timestamp) -> str:
 
 
 def partition_keys(hours: pd.DatetimeIndex) -> list[str]:
-    """The partition keys of hours, in the same order."""
+    """The partition keys of hours, in the order of the hours."""
     return list(hours.strftime(PARTITION_KEY_FORMAT))
 
 
@@ -39,10 +36,10 @@ def hour_of(key: str) -> pd.Timestamp:
 
 
 def to_utc(stamps: Iterable[object]) -> pd.DatetimeIndex:
-    """Timestamps as UTC without a zone: an offset is converted, a naive stamp is UTC already, a date is its midnight.
+    """Naive UTC timestamps. An offset is converted, a naive timestamp is taken as UTC, a date means its midnight.
 
-    Raises ValueError with stamps that do not parse. Numbers do not: their unit would be a guess. Nor does text that
-    does not begin with the year, which is read one way here and another there (05/01/2025).
+    Raises ValueError that lists the items that do not parse. Numbers are refused because their unit is unknown. Text
+    must begin with the year, because 05/01/2025 is a day in May to some readers and in January to others.
     """
     if isinstance(stamps, pd.Series) and stamps.dtype.kind == "M":
         stamps = pd.DatetimeIndex(stamps)
@@ -51,9 +48,9 @@ def to_utc(stamps: Iterable[object]) -> pd.DatetimeIndex:
     parsed = [_parse(stamp) for stamp in stamps]
     unparsable = [str(stamp) for stamp, hour in parsed if hour is None]
     if unparsable:
-        more = f" and {len(unparsable) - TOLD} more" if len(unparsable) > TOLD else ""
+        more = f" and {len(unparsable) - SHOWN} more" if len(unparsable) > SHOWN else ""
         raise ValueError(
-            f"not a timestamp: {', '.join(map(repr, unparsable[:TOLD]))}{more}; write for example 2025-11-13T08:00Z"
+            f"not a timestamp: {', '.join(map(repr, unparsable[:SHOWN]))}{more}; write for example 2025-11-13T08:00Z"
         )
     return pd.DatetimeIndex([hour for _, hour in parsed], dtype="datetime64[us]")
 
@@ -71,18 +68,18 @@ def _parse(stamp: object) -> tuple[object, pd.Timestamp | None]:
 
 
 def hour_range(first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-    """Every hour from first to last, both included."""
+    """Every hour from first to last, both ends included."""
     return pd.date_range(first, last, freq="h", unit="us")
 
 
 def last_closed_hour(now: pd.Timestamp | None = None) -> pd.Timestamp:
-    """The newest hour whose bar has closed: at 13:12 that is 12:00."""
+    """The newest hour whose bar has closed. At 13:12 it is 12:00. now: UTC-naive; the clock by default."""
     moment = pd.Timestamp.now(tz="UTC").tz_localize(None) if now is None else now
     return moment.floor("h") - HOUR
 
 
 def contiguous_runs(hours: pd.DatetimeIndex) -> Sequence[tuple[pd.Timestamp, pd.Timestamp]]:
-    """(first, last) of every unbroken run in ascending hours."""
+    """The (first, last) hours of each unbroken run in ascending hours."""
     if hours.empty:
         return []
     breaks = (hours[1:] - hours[:-1]) != HOUR

@@ -1,4 +1,4 @@
-"""Paths that a user names."""
+"""Paths that a user gives."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from feature_backfill.errors import UserError
 
 
 def absolute(path: Path) -> Path:
-    """The path from the root on, links followed; whether a file is there does not matter.
+    """The absolute path with symbolic links resolved. The file need not exist.
 
-    Raises UserError where none can be: links in a circle, too long a name, a folder that may not be entered.
+    Raises UserError if no file can exist at the path: circular links, a name that is too long, a folder without access.
     """
     try:
         resolved = path.resolve()
         resolved.exists()
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"there can be no file {str(path)!r}: {reason}") from error
+        raise UserError(f"no file can exist at {str(path)!r}: {reason}; correct the path") from error
     return resolved

@@ -1,8 +1,8 @@
-"""Every bad input that was tried: how a user gives it to the command line, and what the user is told.
+"""Every bad input that is tested: how a user gives it to the command line, and the message that the user reads.
 
-`docs/bad-input.md` holds the same as a table; `python -m feature_backfill_tests.bad_inputs` writes it anew.
+`python -m feature_backfill_tests.bad_inputs` writes the cases as tables into `docs/bad-input.md`.
 """
-# The cases stand one a line, as in the table that they become.
+# One case a line, as in the tables that they become.
 # ruff: noqa: E501
 
 import json
@@ -48,13 +48,15 @@ HOLDER = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=Tr
 
 @dataclass(frozen=True)
 class Case:
-    """what: is wrong; told: words of the message; given: prepares it in the working folder, returns the arguments.
+    """One bad input.
 
-    meanwhile: what holds while the command runs.
+    what: names the input; message: a part of the message that the user reads.
+    given: prepares the input in the working folder and returns the arguments of the command.
+    meanwhile: a context in which the command runs.
     """
 
     what: str
-    told: str
+    message: str
     given: Callable[[], list[str]]
     code: int = REFUSED
     meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -62,7 +64,11 @@ class Case:
 
 @dataclass(frozen=True)
 class BadRow:
-    """what: is wrong; statement: makes it so, of an hour; reason: why the hours that see it are skipped, if they are."""
+    """One bad OHLCV row.
+
+    what: names the fault; statement: SQL that makes the row of $hour bad.
+    reason: why the hours that look back on the row are skipped; None if they are computed.
+    """
 
     what: str
     statement: str
@@ -285,7 +291,7 @@ NAMES = json.dumps(["log_close_1H"])
 # fmt: off
 CASES = {
     "OHLCV rows in files": [
-        Case("the hour has not closed", "refused 1, hour not closed yet", imported(rows(f"{FUTURE},{SOUND}")), DONE),
+        Case("an hour that has not closed", "refused 1, hour not closed yet", imported(rows(f"{FUTURE},{SOUND}")), DONE),
         Case("NaN", "refused 1, open is not a number", imported(rows("2025-01-01,NaN,11,9,10,5")), DONE),
         Case("infinity", "refused 1, high is infinite", imported(rows("2025-01-01,10,inf,9,10,5")), DONE),
         Case("a price of zero", "refused 1, low is not positive", imported(rows("2025-01-01,10,11,0,10,5")), DONE),
@@ -294,178 +300,178 @@ CASES = {
         Case("open outside the range", "refused 1, open outside low..high", imported(rows("2025-01-01,8,11,9,10,5")), DONE),
         Case("close outside the range", "refused 1, close outside low..high", imported(rows("2025-01-01,10,11,9,12,5")), DONE),
         Case("a negative volume", "refused 1, volume is negative", imported(rows("2025-01-01,10,11,9,10,-5")), DONE),
-        Case("rows of one hour disagree", "refused 2, rows of this hour disagree", imported(rows(f"2025-01-01,{SOUND}", "2025-01-01,10,12,9,10,5")), DONE),
-        Case("a stamp off the hour", "refused 1, off the hour", imported(rows(f"2025-01-01T00:30,{SOUND}")), DONE),
+        Case("unequal rows for one hour", "refused 2, rows of this hour disagree", imported(rows(f"2025-01-01,{SOUND}", "2025-01-01,10,12,9,10,5")), DONE),
+        Case("a timestamp off the hour", "refused 1, off the hour", imported(rows(f"2025-01-01T00:30,{SOUND}")), DONE),
         Case("text in a number column", "refused 1, close is not a number", imported(rows("2025-01-01,10,11,9,ten,5")), DONE),
-        Case("numbers with a comma", "refused 1, open is not a number", imported(rows('2025-01-01,"1,000",1100,900,1000,5')), DONE),
-        Case("a stamp that does not parse", "refused 1, timestamp does not parse", imported(rows(f"01/02/2025,{SOUND}")), DONE),
-        Case("a stamp before 1973, of a wrong unit", "refused 1, timestamp before 1973", imported(rows(f"1970-01-21T02:00,{SOUND}")), DONE),
-        Case("a number that is no epoch", "refused 2, timestamp does not parse", imported(rows(f"0,{SOUND}", f"45658,{SOUND}")), DONE),
-        Case("a line that is cut", "refused 1, malformed line", imported(rows(f"2025-01-01,{SOUND}", "2025-01-01T01:00,10")), DONE),
-        Case("local time without offset, where an hour comes twice", "refused 2, rows of this hour disagree", imported(rows(f"2024-10-27T02:00,{SOUND}", "2024-10-27T02:00,10,12,9,10,5")), DONE),
-        Case("no bad input: rows equal in every value", "1 rows new", imported(rows(f"2025-01-01,{SOUND}", f"2025-01-01,{SOUND}")), DONE),
-        Case("no bad input: stamps with an offset, also across the clock change", "2 rows new", imported(rows(f"2024-10-27T02:00+02:00,{SOUND}", f"2024-10-27T02:00+01:00,{SOUND}")), DONE),
-        Case("no bad input: epoch milliseconds", "2 rows new", imported(rows(f"1735689600000,{SOUND}", f"1735693200000,{SOUND}")), DONE),
+        Case("a number with a thousands separator", "refused 1, open is not a number", imported(rows('2025-01-01,"1,000",1100,900,1000,5')), DONE),
+        Case("a timestamp that does not parse", "refused 1, timestamp does not parse", imported(rows(f"01/02/2025,{SOUND}")), DONE),
+        Case("a timestamp before 1973 (a wrong unit of time)", "refused 1, timestamp before 1973", imported(rows(f"1970-01-21T02:00,{SOUND}")), DONE),
+        Case("a number that is not an epoch timestamp", "refused 2, timestamp does not parse", imported(rows(f"0,{SOUND}", f"45658,{SOUND}")), DONE),
+        Case("a truncated line", "refused 1, malformed line", imported(rows(f"2025-01-01,{SOUND}", "2025-01-01T01:00,10")), DONE),
+        Case("local time without an offset, when the clock goes back", "refused 2, rows of this hour disagree", imported(rows(f"2024-10-27T02:00,{SOUND}", "2024-10-27T02:00,10,12,9,10,5")), DONE),
+        Case("accepted: equal rows", "1 rows new", imported(rows(f"2025-01-01,{SOUND}", f"2025-01-01,{SOUND}")), DONE),
+        Case("accepted: timestamps with an offset, also when the clock goes back", "2 rows new", imported(rows(f"2024-10-27T02:00+02:00,{SOUND}", f"2024-10-27T02:00+01:00,{SOUND}")), DONE),
+        Case("accepted: epoch milliseconds", "2 rows new", imported(rows(f"1735689600000,{SOUND}", f"1735693200000,{SOUND}")), DONE),
     ],
     "Files of OHLCV": [
-        Case("empty", "lacks the column timestamp, open", imported("")),
-        Case("a header only", "holds no rows", imported(HEADER + "\n")),
-        Case("semicolons", "CSV must be UTF-8 text with a header line, commas", imported(rows(f"2025-01-01,{SOUND}").replace(",", ";"))),
-        Case("no header", "lacks the column timestamp, open", imported(f"2025-01-01,{SOUND}\n")),
-        Case("a column twice", "has the column open twice", imported(rows("2025-01-01,9,10,11,9,10,5", header="timestamp,open,open,high,low,close,volume"))),
+        Case("an empty file", "lacks the column timestamp, open", imported("")),
+        Case("only a header", "holds no rows", imported(HEADER + "\n")),
+        Case("semicolons instead of commas", "CSV must be UTF-8 text with a header line, commas", imported(rows(f"2025-01-01,{SOUND}").replace(",", ";"))),
+        Case("without a header", "lacks the column timestamp, open", imported(f"2025-01-01,{SOUND}\n")),
+        Case("a repeated column", "has the column open twice", imported(rows("2025-01-01,9,10,11,9,10,5", header="timestamp,open,open,high,low,close,volume"))),
         Case("UTF-16", "CSV must be UTF-8 text", imported(rows(f"2025-01-01,{SOUND}").encode("utf-16"))),
-        Case("noise", "CSV must be UTF-8 text", imported(b"\x00\xff\xfe" * 1000)),
-        Case("Parquet that is none", "cannot read ohlcv.parquet", imported("PAR1", "ohlcv.parquet")),
-        Case("of another kind", "is neither .csv nor .parquet", imported("x", "ohlcv.xlsx")),
-        Case("missing", "no file nowhere.csv", lambda: ["import-ohlcv", "nowhere.csv", "--duckdb", "new.duckdb", "--table", TABLE]),
-        Case("a pipe", "no file pipe.csv", piped),
-        Case("into a table of features", "is no OHLCV table", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", "features"]),
-        Case("into a table without a name", "does not take the rows", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", ""]),
+        Case("random bytes", "CSV must be UTF-8 text", imported(b"\x00\xff\xfe" * 1000)),
+        Case("not Parquet in spite of its name", "cannot read ohlcv.parquet", imported("PAR1", "ohlcv.parquet")),
+        Case("another file type", "is neither .csv nor .parquet", imported("x", "ohlcv.xlsx")),
+        Case("a missing file", "no file nowhere.csv", lambda: ["import-ohlcv", "nowhere.csv", "--duckdb", "new.duckdb", "--table", TABLE]),
+        Case("a named pipe", "no file pipe.csv", piped),
+        Case("imported into a table of features", "is no OHLCV table", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", "features"]),
+        Case("imported into a table with an empty name", "does not take the rows", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", ""]),
     ],
     "OHLCV tables": [
-        Case("missing", "no table nowhere in", source(table="nowhere")),
-        Case("empty", "holds no hourly row", source(f"DELETE FROM {TABLE}")),
-        Case("without stamps", "holds no hourly row", source(f"UPDATE {TABLE} SET timestamp = NULL")),
-        Case("lacks a column", "is no OHLCV table: it lacks volume", source(f"ALTER TABLE {TABLE} DROP volume")),
-        Case("other names of columns", "it lacks timestamp, open; it has open_time, o", source(f"ALTER TABLE {TABLE} RENAME open TO o", f"ALTER TABLE {TABLE} RENAME timestamp TO open_time")),
-        Case("stamps are text", "is VARCHAR; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE VARCHAR")),
-        Case("stamps are epoch numbers", "is BIGINT; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE BIGINT USING epoch_ms(timestamp)")),
-        Case("stamps are dates", "is DATE; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE DATE")),
-        Case("stamps before 1973, of a wrong unit", "is before 1973", source(f"UPDATE {TABLE} SET timestamp = '1970-01-20' WHERE timestamp = '{FIRST}'")),
-        Case("a view of what is gone", "is broken", source(*broken_view(), table="v")),
-        Case("a view that fails", "cannot be read: Conversion Error", source(f"CREATE VIEW v AS SELECT timestamp, CAST('x' || open AS DOUBLE) AS open, high, low, close, volume FROM {TABLE}", table="v")),
-        Case("text in a number column: hours skipped", "skipped 3 hours, bad row", source(f"ALTER TABLE {TABLE} ALTER open TYPE VARCHAR", f"UPDATE {TABLE} SET open = 'ten' WHERE timestamp = '{LAST - 2 * HOUR}'"), DONE),
-        Case("a number column of another kind: hours skipped", "skipped 3 hours, bad row", source(f"CREATE TABLE t AS SELECT timestamp, {{'a': open}} AS open, high, low, close, volume FROM {TABLE}", table="t"), DONE),
-        Case("all stamps off the hour", "holds no hourly row", source(f"UPDATE {TABLE} SET timestamp = timestamp + INTERVAL 30 MINUTE")),
+        Case("a missing table", "no table nowhere in", source(table="nowhere")),
+        Case("an empty table", "holds no hourly row", source(f"DELETE FROM {TABLE}")),
+        Case("no timestamps", "holds no hourly row", source(f"UPDATE {TABLE} SET timestamp = NULL")),
+        Case("a missing column", "is no OHLCV table: it lacks volume", source(f"ALTER TABLE {TABLE} DROP volume")),
+        Case("other column names", "it lacks timestamp, open; it has open_time, o", source(f"ALTER TABLE {TABLE} RENAME open TO o", f"ALTER TABLE {TABLE} RENAME timestamp TO open_time")),
+        Case("timestamps as text", "is VARCHAR; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE VARCHAR")),
+        Case("timestamps as epoch numbers", "is BIGINT; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE BIGINT USING epoch_ms(timestamp)")),
+        Case("timestamps as dates", "is DATE; it must be TIMESTAMP", source(f"ALTER TABLE {TABLE} ALTER timestamp TYPE DATE")),
+        Case("timestamps before 1973 (a wrong unit of time)", "is before 1973", source(f"UPDATE {TABLE} SET timestamp = '1970-01-20' WHERE timestamp = '{FIRST}'")),
+        Case("a view of a dropped table", "is broken", source(*broken_view(), table="v")),
+        Case("a view that fails when it is read", "cannot be read: Conversion Error", source(f"CREATE VIEW v AS SELECT timestamp, CAST('x' || open AS DOUBLE) AS open, high, low, close, volume FROM {TABLE}", table="v")),
+        Case("text in a number column (hours are skipped)", "skipped 3 hours, bad row", source(f"ALTER TABLE {TABLE} ALTER open TYPE VARCHAR", f"UPDATE {TABLE} SET open = 'ten' WHERE timestamp = '{LAST - 2 * HOUR}'"), DONE),
+        Case("a number column of another type (hours are skipped)", "skipped 3 hours, bad row", source(f"CREATE TABLE t AS SELECT timestamp, {{'a': open}} AS open, high, low, close, volume FROM {TABLE}", table="t"), DONE),
+        Case("all timestamps off the hour", "holds no hourly row", source(f"UPDATE {TABLE} SET timestamp = timestamp + INTERVAL 30 MINUTE")),
         Case("a future hour", "not closed yet", lambda: [*source(f"INSERT INTO {TABLE} VALUES ('{FUTURE}', 10, 11, 9, 10, 5)")(), "--mode", "ts_list", "--ts", str(FUTURE)], DONE),
-        Case("a name that is a file's", "no table ohlcv.csv in", named_like_a_file),
-        Case("a name that is SQL", f"no table {INJECTION} in", source(table=INJECTION)),
-        Case("no bad input: names with quotes, semicolons, spaces, other scripts", "compute 3 hours", source('CREATE TABLE "比特币 ""é""; DROP TABLE x; --" AS FROM ' + TABLE, table='比特币 "é"; DROP TABLE x; --'), DONE),
-        Case("no bad input: stamps with a time zone", "compute 3 hours", source("SET TimeZone = 'America/New_York'", f"ALTER TABLE {TABLE} ALTER timestamp TYPE TIMESTAMPTZ USING timestamp AT TIME ZONE 'UTC'"), DONE),
-        Case("no bad input: rows equal in every value", "compute 3 hours", source(f"INSERT INTO {TABLE} FROM {TABLE}"), DONE),
+        Case("a table name that is a file name", "no table ohlcv.csv in", named_like_a_file),
+        Case("a table name that contains SQL", f"no table {INJECTION} in", source(table=INJECTION)),
+        Case("accepted: a table name with quotes, semicolons, spaces and non-Latin letters", "compute 3 hours", source('CREATE TABLE "比特币 ""é""; DROP TABLE x; --" AS FROM ' + TABLE, table='比特币 "é"; DROP TABLE x; --'), DONE),
+        Case("accepted: timestamps with a time zone", "compute 3 hours", source("SET TimeZone = 'America/New_York'", f"ALTER TABLE {TABLE} ALTER timestamp TYPE TIMESTAMPTZ USING timestamp AT TIME ZONE 'UTC'"), DONE),
+        Case("accepted: equal rows", "compute 3 hours", source(f"INSERT INTO {TABLE} FROM {TABLE}"), DONE),
     ],
     "Databases": [
-        Case("OHLCV: missing", "no DuckDB file", flags("--duckdb", "nowhere.duckdb")),
+        Case("OHLCV: a missing file", "no DuckDB file", flags("--duckdb", "nowhere.duckdb")),
         Case("OHLCV: a folder", "is a directory, a pipe or a device", in_place_of(SOURCE, Path.mkdir)),
         Case("features: a folder", "is a directory, a pipe or a device", in_place_of(TARGET, Path.mkdir)),
-        Case("OHLCV: a pipe", "is a directory, a pipe or a device", in_place_of(SOURCE, os.mkfifo)),
-        Case("OHLCV: text", "not a valid DuckDB database", in_place_of(SOURCE, lambda path: path.write_text("hello" * 5000))),
-        Case("features: text", "not a valid DuckDB database", in_place_of(TARGET, lambda path: path.write_text("hello" * 5000))),
-        Case("features: no byte in it", "not a valid DuckDB database", in_place_of(TARGET, Path.touch)),
-        Case("OHLCV: SQLite's", "not a valid DuckDB database", in_place_of(SOURCE, sqlite)),
-        Case("OHLCV: CSV", "not a valid DuckDB database", in_place_of(SOURCE, lambda path: path.write_text(rows(f"2025-01-01,{SOUND}")))),
-        Case("OHLCV: of a newer DuckDB", "created with a newer version of DuckDB", changed(SOURCE, of_a_newer_duckdb)),
-        Case("features: of a newer DuckDB", "created with a newer version of DuckDB", changed(TARGET, of_a_newer_duckdb)),
-        Case("OHLCV: cut in half", "cannot open", changed(SOURCE, cut_in_half)),
-        Case("features: damaged", "cannot open", changed(TARGET, damaged)),
-        Case("OHLCV: a link to itself", "there can be no file", in_place_of(SOURCE, link_to_itself)),
-        Case("features: a link to itself", "there can be no file", in_place_of(TARGET, link_to_itself)),
-        Case("OHLCV: a name of 300 letters", "File name too long", flags("--duckdb", "x" * 300)),
-        Case("features: in a folder that is missing", "no folder", flags("--feat-duckdb", "no/features.duckdb")),
+        Case("OHLCV: a named pipe", "is a directory, a pipe or a device", in_place_of(SOURCE, os.mkfifo)),
+        Case("OHLCV: a text file", "not a valid DuckDB database", in_place_of(SOURCE, lambda path: path.write_text("hello" * 5000))),
+        Case("features: a text file", "not a valid DuckDB database", in_place_of(TARGET, lambda path: path.write_text("hello" * 5000))),
+        Case("features: an empty file", "not a valid DuckDB database", in_place_of(TARGET, Path.touch)),
+        Case("OHLCV: a SQLite database", "not a valid DuckDB database", in_place_of(SOURCE, sqlite)),
+        Case("OHLCV: a CSV file", "not a valid DuckDB database", in_place_of(SOURCE, lambda path: path.write_text(rows(f"2025-01-01,{SOUND}")))),
+        Case("OHLCV: from a newer DuckDB", "created with a newer version of DuckDB", changed(SOURCE, of_a_newer_duckdb)),
+        Case("features: from a newer DuckDB", "created with a newer version of DuckDB", changed(TARGET, of_a_newer_duckdb)),
+        Case("OHLCV: truncated to half its size", "cannot open", changed(SOURCE, cut_in_half)),
+        Case("features: damaged blocks", "cannot open", changed(TARGET, damaged)),
+        Case("OHLCV: a link to itself", "no file can exist at", in_place_of(SOURCE, link_to_itself)),
+        Case("features: a link to itself", "no file can exist at", in_place_of(TARGET, link_to_itself)),
+        Case("OHLCV: a name of 300 characters", "File name too long", flags("--duckdb", "x" * 300)),
+        Case("features: in a missing folder", "no folder", flags("--feat-duckdb", "no/features.duckdb")),
         Case("OHLCV: locked", "is in use and stayed so", run, meanwhile=lambda: held(SOURCE)),
         Case("features: locked", "is in use and stayed so", run, meanwhile=lambda: held(TARGET)),
         Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: held(SOURCE)),
         Case("on a full disk, by an import", "could not be written; what was stored before is safe", imported(rows(*(f"{hour},{SOUND}" for hour in pd.date_range("2020", periods=5000, freq="h"))), into=SOURCE), meanwhile=full_disk),
-        Case("may not be written, by an import", "cannot open", imported(rows(f"2024-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: not_to_be_written(SOURCE)),
-        Case("may not be written, by a run", "cannot open", run, meanwhile=lambda: not_to_be_written(TARGET)),
+        Case("OHLCV: read-only, for an import", "cannot open", imported(rows(f"2024-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: not_to_be_written(SOURCE)),
+        Case("features: read-only, for a run", "cannot open", run, meanwhile=lambda: not_to_be_written(TARGET)),
     ],
-    "Stored tables of another make": [
-        Case("features: another type, by a run", "column ts is VARCHAR instead of TIMESTAMP", target(*as_features("feature_key, CAST(ts AS VARCHAR) AS ts, features, created_at"))),
-        Case("features: no key, by a run", "the primary key is () instead of (feature_key, ts)", target(*as_features("*"))),
-        Case("features: lacks a column, by a run", "column feature_key is missing", target(*as_features("ts, features, created_at"))),
-        Case("features: lacks a column, by last_from_features", "column feature_key is missing", target(*as_features("ts, features, created_at"), then=hours("--mode", "last_from_features"))),
-        Case("features: another type, by export", "column features is VARCHAR instead of JSON", target(*as_features("feature_key, ts, CAST(features AS VARCHAR) AS features, created_at"), then=export)),
-        Case("features: with a time zone, by selftest", "instead of TIMESTAMP", target(*as_features("feature_key, ts AT TIME ZONE 'UTC' AS ts, features, created_at"), then=selftest)),
-        Case("features: a view, by export", "is of another make", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
+    "Stored tables with an unexpected schema": [
+        Case("features: a column of another type, for a run", "column ts is VARCHAR instead of TIMESTAMP", target(*as_features("feature_key, CAST(ts AS VARCHAR) AS ts, features, created_at"))),
+        Case("features: no primary key, for a run", "the primary key is () instead of (feature_key, ts)", target(*as_features("*"))),
+        Case("features: a missing column, for a run", "column feature_key is missing", target(*as_features("ts, features, created_at"))),
+        Case("features: a missing column, for last_from_features", "column feature_key is missing", target(*as_features("ts, features, created_at"), then=hours("--mode", "last_from_features"))),
+        Case("features: a column of another type, for export", "column features is VARCHAR instead of JSON", target(*as_features("feature_key, ts, CAST(features AS VARCHAR) AS features, created_at"), then=export)),
+        Case("features: timestamps with a time zone, for selftest", "instead of TIMESTAMP", target(*as_features("feature_key, ts AT TIME ZONE 'UTC' AS ts, features, created_at"), then=selftest)),
+        Case("features: a view, for export", "is of another make", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
         Case("bars: other columns", "table bars_4h", target("DROP TABLE bars_4h", "CREATE TABLE bars_4h AS SELECT 1 AS timestamp")),
     ],
     "Hours": [
         Case("--start that does not parse", "--start: not a timestamp: 'yesterday-ish'", hours("--start", "yesterday-ish")),
-        Case("--start in an order of its own", "--start: not a timestamp: '05/01/2025'", hours("--start", "05/01/2025")),
+        Case("--start in an ambiguous date order", "--start: not a timestamp: '05/01/2025'", hours("--start", "05/01/2025")),
         Case("--start as an epoch number", "--start: not a timestamp: '1735689600000'", hours("--start", "1735689600000")),
-        Case("--start with a zone's letters", "--start: not a timestamp: '2025-01-20 08:00 EST'", hours("--start", "2025-01-20 08:00 EST")),
+        Case("--start with a time zone abbreviation", "--start: not a timestamp: '2025-01-20 08:00 EST'", hours("--start", "2025-01-20 08:00 EST")),
         Case("--start after --end", "is after the last hour asked for", hours("--start", str(LAST), "--end", str(FIRST))),
-        Case("--ts that does not parse: all of them told", "not a timestamp: 'x', 'y'", hours("--mode", "ts_list", "--ts", "x", str(LAST), "y")),
-        Case("--ts-file missing", "--ts-file nowhere.txt: No such file", hours("--mode", "ts_list", "--ts-file", "nowhere.txt")),
-        Case("--ts-file a folder", "Is a directory", hours("--mode", "ts_list", "--ts-file", ".")),
-        Case("--ts-file empty", "--mode ts_list needs hours", hours_file(b"\n\n")),
-        Case("--ts-file in UTF-16", "is not UTF-8 text", hours_file(str(LAST).encode("utf-16"))),
-        Case("--ts-file of 5000 bad lines", "and 4980 more", hours_file(b"bad\n" * 5000)),
-        Case("--ts without its mode", "go with --mode ts_list", hours("--ts", str(LAST))),
-        Case("--at-most that is no number", "invalid int value: 'many'", hours("--at-most", "many")),
-        Case("hours that the table has not", "no such hours in the table", hours("--start", "2024-01-01", "--end", "2024-01-02"), DONE),
-        Case("hours beyond the clock", "not closed yet", hours("--end", "9999-12-31"), DONE),
-        Case("no bad input: --at-most 0 or less is no limit", "compute 3 hours", flags("--dry-run", "--at-most", "-1"), DONE),
-        Case("no bad input: an offset", "compute 1 hours", hours("--start", f"{LAST + 2 * HOUR}+02:00", "--end", str(LAST)), DONE),
-        Case("no bad input: --ts-file with a byte order mark", "compute 1 hours", hours_file(str(LAST).encode("utf-8-sig")), DONE),
+        Case("--ts that does not parse (the message lists every one)", "not a timestamp: 'x', 'y'", hours("--mode", "ts_list", "--ts", "x", str(LAST), "y")),
+        Case("--ts-file: missing", "--ts-file nowhere.txt: No such file", hours("--mode", "ts_list", "--ts-file", "nowhere.txt")),
+        Case("--ts-file: a folder", "Is a directory", hours("--mode", "ts_list", "--ts-file", ".")),
+        Case("--ts-file: empty", "--mode ts_list needs hours", hours_file(b"\n\n")),
+        Case("--ts-file: UTF-16", "is not UTF-8 text", hours_file(str(LAST).encode("utf-16"))),
+        Case("--ts-file: 5000 bad lines", "and 4980 more", hours_file(b"bad\n" * 5000)),
+        Case("--ts without --mode ts_list", "go with --mode ts_list", hours("--ts", str(LAST))),
+        Case("--at-most that is not a number", "invalid int value: 'many'", hours("--at-most", "many")),
+        Case("hours without a row", "no such hours in the table", hours("--start", "2024-01-01", "--end", "2024-01-02"), DONE),
+        Case("hours in the future", "not closed yet", hours("--end", "9999-12-31"), DONE),
+        Case("accepted: --at-most of 0 or less, which sets no limit", "compute 3 hours", flags("--dry-run", "--at-most", "-1"), DONE),
+        Case("accepted: a time with an offset", "compute 1 hours", hours("--start", f"{LAST + 2 * HOUR}+02:00", "--end", str(LAST)), DONE),
+        Case("accepted: --ts-file with a byte order mark", "compute 1 hours", hours_file(str(LAST).encode("utf-8-sig")), DONE),
     ],
     "Feature sets": [
         Case("--base-hours 0", "base_hours: Input should be greater than or equal to 1", flags("--base-hours", "0")),
-        Case("--base-hours of ten years", "base_hours: Input should be less than or equal to 8784", flags("--base-hours", "87600")),
+        Case("--base-hours longer than a year", "base_hours: Input should be less than or equal to 8784", flags("--base-hours", "87600")),
         Case("--base-hours 1.5", "invalid int value: '1.5'", flags("--base-hours", "1.5")),
         Case("--buffer-hours -1", "buffer_hours: Input should be greater than or equal to 0", flags("--buffer-hours", "-1")),
         Case("--timeframes 5H", "timeframe '5H' does not divide a day; allowed are 1H, 2H", flags("--timeframes", "5H")),
         Case("--timeframes 15m", "timeframe '15m' does not divide a day", flags("--timeframes", "15m")),
-        Case("--timeframes twice the same", "timeframe given twice: 1D", flags("--timeframes", "24H", "1D")),
-        Case("--timeframes without any", "expected at least one argument", flags("--timeframes")),
-        Case("--feature-key empty", "is blank or holds characters that cannot be printed", flags("--feature-key", "")),
-        Case("--feature-key blank", "is blank or holds characters that cannot be printed", flags("--feature-key", "  ")),
-        Case("--feature-key of two lines", "is blank or holds characters that cannot be printed", flags("--feature-key", "a\nb")),
-        Case("a key of no rows, for export", "no features under the key x'; DROP TABLE features; --", exported("--feature-key", "x'; DROP TABLE features; --")),
+        Case("--timeframes with a repeated timeframe", "timeframe given twice: 1D", flags("--timeframes", "24H", "1D")),
+        Case("--timeframes without a value", "expected at least one argument", flags("--timeframes")),
+        Case("--feature-key empty", "is blank or contains unprintable characters", flags("--feature-key", "")),
+        Case("--feature-key blank", "is blank or contains unprintable characters", flags("--feature-key", "  ")),
+        Case("--feature-key with a line break", "is blank or contains unprintable characters", flags("--feature-key", "a\nb")),
+        Case("a key without rows, for export", "no features under the key x'; DROP TABLE features; --", exported("--feature-key", "x'; DROP TABLE features; --")),
         Case("a key in use, for selftest", "which would be deleted; use another --feature-key", lambda: selftest("--feature-key", "short")),
         Case("a key without rows to compare with", "no rows of 'nobody'", lambda: selftest("--compare-key", "nobody")),
         Case("list: missing", "nowhere.json: No such file", flags("--feature-list", "nowhere.json")),
         Case("list: not JSON", "is not JSON", feature_list("[")),
         Case("list: not a list", "is not a JSON array of at least one feature name", feature_list("{}")),
         Case("list: empty", "is not a JSON array of at least one feature name", feature_list("[]")),
-        Case("list: not of names", "is not a JSON array of at least one feature name", feature_list("[1, 2]")),
+        Case("list: numbers instead of names", "is not a JSON array of at least one feature name", feature_list("[1, 2]")),
         Case("list: an unknown name", "'close_sma_21_1H' (closest: close_sma_20_1H)", feature_list('["close_sma_21_1H"]')),
-        Case("list: a name in other letters", "'LOG_CLOSE_1h' (closest: log_close_1H)", feature_list('["LOG_CLOSE_1h"]')),
-        Case("list: a name twice", "names more than once: log_close_1H", feature_list('["log_close_1H", "log_close_1H"]')),
+        Case("list: a name in the wrong case", "'LOG_CLOSE_1h' (closest: log_close_1H)", feature_list('["LOG_CLOSE_1h"]')),
+        Case("list: a repeated name", "repeats log_close_1H", feature_list('["log_close_1H", "log_close_1H"]')),
         Case("list: UTF-16", "is not JSON", feature_list(NAMES.encode("utf-16"))),
-        Case("list: a hundred thousand brackets", "is not JSON", feature_list("[" * 100_000)),
-        Case("no bad input: list with a byte order mark", "compute 3 hours", feature_list(NAMES.encode("utf-8-sig")), DONE),
+        Case("list: 100,000 nested brackets", "is not JSON", feature_list("[" * 100_000)),
+        Case("accepted: a list with a byte order mark", "compute 3 hours", feature_list(NAMES.encode("utf-8-sig")), DONE),
     ],
     "Export": [
         Case("unknown columns", "no such feature under the key short", exported("--columns", "nothing")),
-        Case("of another kind", "call it .parquet", exported(file="out.csv")),
+        Case("another file type", "call it .parquet", exported(file="out.csv")),
         Case("onto a database", "call it .parquet", exported(file=TARGET)),
-        Case("into a folder that is missing", "cannot write no/out.parquet", exported(file="no/out.parquet")),
-        Case("a name of 300 letters", "File name too long", exported(file="x" * 300 + ".parquet")),
+        Case("into a missing folder", "cannot write no/out.parquet", exported(file="no/out.parquet")),
+        Case("a file name of 300 characters", "File name too long", exported(file="x" * 300 + ".parquet")),
         Case("hours without rows", "no row of short", exported("--start", "2020-01-01", "--end", "2020-01-02")),
-        Case("from no database", "name the database of the features", lambda: ["export", "out.parquet", "--feature-key", "short"]),
+        Case("without a database", "name the database of the features", lambda: ["export", "out.parquet", "--feature-key", "short"]),
     ],
     "YAML of a market": [
         Case("an unknown field", "base_hour: unknown field; allowed are key, base_hours", configured("base_hours", "base_hour")),
         Case("a missing field", "target_database: Field required", configured(f"target_database: ../{TARGET}\n", "")),
-        Case("a field twice", "field name is there twice", configured("name: small", "name: other\nname: small")),
-        Case("a list", "expected the fields name, first_hour", described("- a\n")),
-        Case("empty", "expected the fields name, first_hour", described("")),
+        Case("a repeated field", "field name appears twice", configured("name: small", "name: other\nname: small")),
+        Case("a list instead of a mapping", "expected a mapping with the fields name, first_hour", described("- a\n")),
+        Case("an empty file", "expected a mapping with the fields name, first_hour", described("")),
         Case("not YAML", "is not YAML", configured("feature_sets:", "feature_sets: [")),
         Case("two documents", "is not YAML", described(YAML + "---\n" + YAML)),
         Case("UTF-16", "is not YAML", described(YAML.encode("utf-16-be"))),
-        Case("Python objects", "could not determine a constructor for the tag", configured("name: small", "name: !!python/object/apply:os.mkdir [made]")),
-        Case("a name that Dagster does not take", "name: String should match pattern", configured("name: small", "name: btc-usdt")),
-        Case("a database that is no path", "target_database: not a path", configured(f"../{TARGET}", "null")),
-        Case("a variable that is not set", "environment variable NOWHERE is not set", configured(f"../{TARGET}", "$NOWHERE/f.duckdb")),
+        Case("a tag that constructs Python objects", "could not determine a constructor for the tag", configured("name: small", "name: !!python/object/apply:os.mkdir [made]")),
+        Case("a name that Dagster does not accept", "name: String should match pattern", configured("name: small", "name: btc-usdt")),
+        Case("a database that is not a path", "target_database: None is not a path", configured(f"../{TARGET}", "null")),
+        Case("an environment variable that is not set", "environment variable NOWHERE is not set", configured(f"../{TARGET}", "$NOWHERE/f.duckdb")),
         Case("a first hour off the hour", "is not on the hour", configured("2025-01-01", "2025-01-01T00:30")),
         Case("a first hour as a number", "first_hour: not a timestamp: '1735689600'", configured("2025-01-01", "1735689600")),
-        Case("a first hour of a wrong unit", "is before 1973", configured("2025-01-01", "0001-01-01")),
+        Case("a first hour before 1973", "is before 1973", configured("2025-01-01", "0001-01-01")),
         Case("base_hours as a word", "base_hours: Input should be a valid integer, got True", configured("base_hours: 48", "base_hours: yes")),
-        Case("timeframes that are no list", "timeframes: Input should be a valid list, got '1H'", configured("[1H, 4H]", "1H")),
-        Case("timeframes that divide no day", "timeframe '5H' does not divide a day", configured("[1H, 4H]", "[5H]")),
-        Case("keys of one asset name", "give one asset name; rename all but one", configured("  - {key: short,", "  - {key: a.b}\n  - {key: a_b}\n  - {key: short,")),
-        Case("a feature list that is missing", "nowhere.json: No such file", configured("key: short,", "key: short, feature_list: nowhere.json,")),
+        Case("timeframes that are not a list", "timeframes: Input should be a valid list, got '1H'", configured("[1H, 4H]", "1H")),
+        Case("timeframes that do not divide a day", "timeframe '5H' does not divide a day", configured("[1H, 4H]", "[5H]")),
+        Case("keys that map to the same asset name", "map to the same asset name; rename all but one", configured("  - {key: short,", "  - {key: a.b}\n  - {key: a_b}\n  - {key: short,")),
+        Case("a missing feature list", "nowhere.json: No such file", configured("key: short,", "key: short, feature_list: nowhere.json,")),
         Case("a schedule out of range", "schedule.minute: Input should be less than or equal to 59", configured("name: small", "schedule: {minute: 75}\nname: small")),
-        Case("a link that is script", "links.chart: String should match pattern", configured("name: small", "links: {chart: 'javascript:alert(1)'}\nname: small")),
-        Case("no market with the key", "have the feature key 'short'", configured("key: short", "key: other")),
-        Case("flags that contradict it", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
-        Case("no bad input: the suffix .yml", "compute 3 hours", described(YAML, "small.yml"), DONE),
+        Case("a link that is a script", "links.chart: String should match pattern", configured("name: small", "links: {chart: 'javascript:alert(1)'}\nname: small")),
+        Case("a feature key that no market has", "have the feature key 'short'", configured("key: short", "key: other")),
+        Case("flags that contradict the YAML", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
+        Case("accepted: a file name that ends in .yml", "compute 3 hours", described(YAML, "small.yml"), DONE),
     ],
 }
 
 BAD_ROWS = [
-    BadRow("no row", f"DELETE FROM {TABLE} WHERE timestamp = $hour", "missing hours: 1 of 24"),
+    BadRow("a missing row", f"DELETE FROM {TABLE} WHERE timestamp = $hour", "missing hours: 1 of 24"),
     BadRow("NaN", f"UPDATE {TABLE} SET close = 'NaN' WHERE timestamp = $hour", "close is not a number"),
     BadRow("NULL", f"UPDATE {TABLE} SET volume = NULL WHERE timestamp = $hour", "volume is not a number"),
     BadRow("infinity", f"UPDATE {TABLE} SET high = 'Infinity' WHERE timestamp = $hour", "high is infinite"),
@@ -475,9 +481,9 @@ BAD_ROWS = [
     BadRow("open outside the range", f"UPDATE {TABLE} SET open = high + 1 WHERE timestamp = $hour", "open outside low..high"),
     BadRow("close outside the range", f"UPDATE {TABLE} SET close = low - 1 WHERE timestamp = $hour", "close outside low..high"),
     BadRow("a negative volume", f"UPDATE {TABLE} SET volume = -1 WHERE timestamp = $hour", "volume is negative"),
-    BadRow("rows that disagree", f"INSERT INTO {TABLE} SELECT * REPLACE (volume + 1 AS volume) FROM {TABLE} WHERE timestamp = $hour", "rows of this hour disagree"),
-    BadRow("a stamp off the hour", f"INSERT INTO {TABLE} SELECT * REPLACE (timestamp - INTERVAL 30 MINUTE AS timestamp) FROM {TABLE} WHERE timestamp = $hour", "off the hour"),
-    BadRow("no bad input: rows equal in every value", f"INSERT INTO {TABLE} FROM {TABLE} WHERE timestamp = $hour", None),
+    BadRow("unequal rows for one hour", f"INSERT INTO {TABLE} SELECT * REPLACE (volume + 1 AS volume) FROM {TABLE} WHERE timestamp = $hour", "rows of this hour disagree"),
+    BadRow("a timestamp off the hour", f"INSERT INTO {TABLE} SELECT * REPLACE (timestamp - INTERVAL 30 MINUTE AS timestamp) FROM {TABLE} WHERE timestamp = $hour", "off the hour"),
+    BadRow("accepted: equal rows", f"INSERT INTO {TABLE} FROM {TABLE} WHERE timestamp = $hour", None),
 ]
 # fmt: on
 
@@ -489,16 +495,16 @@ def table() -> str:
     lines = [
         "## OHLCV rows in a table",
         "",
-        "| input | the 24 hours that see it, of a run with 24 base hours |",
+        "| input | the 24 hours that look back on it, in a run with 24 base hours |",
         "|---|---|",
     ]
     lines += [f"| {row.what} | {f'skipped: {row.reason}' if row.reason else 'computed'} |" for row in BAD_ROWS]
     lines.append("")
     for section, cases in CASES.items():
-        lines += [f"## {section}", "", "| input | told | exit code |", "|---|---|---|"]
+        lines += [f"## {section}", "", "| input | message | exit code |", "|---|---|---|"]
         for case in cases:
-            what, told = (text.replace("|", "\\|").replace("\n", " ") for text in (case.what, case.told))
-            lines.append(f"| {what} | {told} | {case.code} |")
+            what, message = (text.replace("|", "\\|").replace("\n", " ") for text in (case.what, case.message))
+            lines.append(f"| {what} | {message} | {case.code} |")
         lines.append("")
     return "\n".join(lines)
 

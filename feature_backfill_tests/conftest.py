@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as db
 
-from feature_backfill.commands.instance import local_instance, shipped_config
+from feature_backfill.commands.shared.instance import local_instance, shipped_config
 
 
 def pytest_collection_modifyitems(items):

@@ -27,7 +27,7 @@ FLOORS = (
     ("config",),
     ("engine",),
     ("event_log",),  # the public address of what dagster.yaml names
-    ("hours", "paths", "dagster_internals"),
+    ("hours", "paths", "contracts", "dagster_internals"),
     ("errors",),
 )
 """From the roof down. A room may import itself and every room of a lower floor."""

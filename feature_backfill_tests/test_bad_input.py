@@ -1,4 +1,4 @@
-"""Bad input as its user gives it: told in one line, exit code 2 or hours skipped, and nothing else is changed."""
+"""Bad input as a user gives it: a one-line message, exit code 2 or skipped hours, and no other change."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 from feature_backfill.assets.names import features_key
 from feature_backfill.automation.jobs import job_name, range_tags
 from feature_backfill.cli import main
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import hour_range, partition_key
 from feature_backfill.store.database import connect
@@ -54,7 +54,7 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def folder(template, tmp_path, monkeypatch):
-    """A copy of the template to work in. A database that is taken is waited for only shortly."""
+    """A copy of the template to work in. Commands wait only briefly for a locked database."""
     folder = shutil.copytree(template, tmp_path / "market")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DAGSTER_HOME", str(folder / "home"))
@@ -71,7 +71,7 @@ def called(arguments):
 
 
 def contents(folder):
-    """What every file holds, but for what Dagster records."""
+    """The bytes of every file, except Dagster's records."""
     files = [path for path in folder.rglob("*") if path.is_file() and folder / "home" not in path.parents]
     return {path.relative_to(folder): path.read_bytes() for path in files}
 
@@ -79,14 +79,13 @@ def contents(folder):
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=f"{kind}: {case.what}") for kind, cases in CASES.items() for case in cases]
 )
-def test_bad_input_is_told_and_changes_nothing(folder, case: Case, capsys):
+def test_bad_input_gives_one_line_and_changes_nothing(folder, case: Case, capsys):
     arguments = case.given()
     before = contents(folder)
     with case.meanwhile():
         code = called(arguments)
     output = capsys.readouterr()
-    told = output.out if case.code == DONE else output.err
-    assert case.told in told
+    assert case.message in (output.out if case.code == DONE else output.err)
     assert code == case.code
     errors = [line for line in output.err.splitlines() if WAITING not in line]
     assert len(errors) == (case.code != DONE)
@@ -96,7 +95,7 @@ def test_bad_input_is_told_and_changes_nothing(folder, case: Case, capsys):
 
 
 def test_the_documentation_has_every_case():
-    assert table() in DOC.read_text(), "python -m feature_backfill_tests.bad_inputs writes the tables anew"
+    assert table() in DOC.read_text(), "run python -m feature_backfill_tests.bad_inputs, which writes the tables"
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +121,8 @@ def after_bad_rows(template, tmp_path_factory):
         with dg.DagsterInstance.get() as instance:
             key = dg.AssetKey([TABLE, "features", "day"])
             records = instance.fetch_observations(dg.AssetRecordsFilter(key), limit=1000).records
-    told = {record.partition_key: record.asset_observation.metadata["skipped"].value for record in records}
-    return stored(market, "day")["ts"], told
+    reasons = {record.partition_key: record.asset_observation.metadata["skipped"].value for record in records}
+    return stored(market, "day")["ts"], reasons
 
 
 def bad_hours():
@@ -131,7 +130,7 @@ def bad_hours():
 
 
 @pytest.mark.parametrize("place", range(len(BAD_ROWS)), ids=[row.what for row in BAD_ROWS])
-def test_hours_that_see_a_bad_row_are_skipped_with_its_reason_and_no_others(after_bad_rows, place):
+def test_hours_that_look_back_on_a_bad_row_are_skipped_with_its_reason_and_no_others(after_bad_rows, place):
     hours_stored, reasons = after_bad_rows
     bad, hour = BAD_ROWS[place], bad_hours()[place]
     blind = hour_range(hour, hour + 23 * HOUR)
@@ -140,9 +139,9 @@ def test_hours_that_see_a_bad_row_are_skipped_with_its_reason_and_no_others(afte
         assert around.isin(hours_stored).all()
         return
     # What lies half an hour before an hour is in the window only together with the hour before.
-    blind = blind[:-1] if bad.what == "a stamp off the hour" else blind
+    blind = blind[:-1] if bad.what == "a timestamp off the hour" else blind
     assert list(around[around.isin(hours_stored)]) == list(around.difference(blind))
-    # An hour that has no row itself is told as absent.
+    # The reason of an hour without a row of its own is that it is absent.
     assert all(bad.reason in reasons[partition_key(skipped)] for skipped in blind[1:])
 
 
@@ -173,10 +172,10 @@ IN_DAGSTER = {
 }
 
 
-@pytest.mark.parametrize("told", IN_DAGSTER)
-def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, told):
+@pytest.mark.parametrize("message", IN_DAGSTER)
+def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, message):
     market = small_market(folder)
-    IN_DAGSTER[told]()
+    IN_DAGSTER[message]()
     before = contents(folder)
     definitions = build_definitions([market])
     name = job_name(market, market.feature_sets[0])
@@ -189,6 +188,6 @@ def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, told):
         result = features.execute_in_process(instance=instance, tags=range_tags(LAST, LAST), raise_on_error=False)
     (failure,) = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
     for line in (sensor.message, failure.description):
-        assert told in line
+        assert message in line
         assert "\n" not in line
     assert contents(folder) == before

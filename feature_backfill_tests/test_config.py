@@ -1,4 +1,4 @@
-"""The YAML of a market: what it may say, and what is told where it is wrong."""
+"""The YAML of a market: what it may say, and the message where it is wrong."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_paths_are_relative_to_the_file_and_variables_expanded(write, tmp_path):
 
 def test_feature_sets_have_the_defaults_of_the_script(write):
     everything, some = load_market(write(GOOD)).feature_sets
-    assert (everything.base_hours, everything.buffer_hours, everything.missing) == (720, 0, "null")
+    assert (everything.base_hours, everything.buffer_hours, everything.missing) == (720, 0, "auto")
     assert everything.timeframes == ("1H", "4H", "12H", "1D")
     assert everything.names == feature_names()
     assert (some.timeframes, some.names, some.missing) == (("1H", "1D"), ["log_close_1D", "log_close_1H"], "nan")
@@ -62,9 +62,9 @@ WRONG = {
     "$DATA": ("$NOWHERE", "source.database: environment variable NOWHERE is not set"),
     "base_hours: 168": ("base_hours: 0", "base_hours: Input should be greater than or equal to 1, got 0"),
     "[1h, 24H]": ("[1H, 5H]", "timeframe '5H' does not divide a day; allowed are 1H, 2H, 3H"),
-    "missing: nan": ("missing: none", "missing: Input should be 'null' or 'nan', got 'none'"),
-    "some-hours\n    base_hours: 168": ("a.b\n  - key: a_b", "the keys 'a.b', 'a_b' give one asset name"),
-    "key: some-hours": ("key: repair", "feature_sets: repair is the name of another job of the market"),
+    "missing: nan": ("missing: none", "missing: Input should be 'auto', 'null' or 'nan', got 'none'"),
+    "some-hours\n    base_hours: 168": ("a.b\n  - key: a_b", "the keys 'a.b', 'a_b' map to the same asset name"),
+    "key: some-hours": ("key: repair", "feature_sets: this market has another job named repair; rename the key"),
     "lists/names.json": ("lists/nowhere.json", "nowhere.json: No such file or directory"),
     "target_database: sub/features.duckdb\n": ("", "target_database: Field required"),
     "feature_sets:": ("feature_sets: [", "is not YAML"),
@@ -72,32 +72,32 @@ WRONG = {
 
 
 @pytest.mark.parametrize("part", WRONG)
-def test_a_wrong_file_is_told_with_file_field_and_what_is_allowed(write, part):
+def test_the_message_names_the_file_the_field_and_what_is_allowed(write, part):
     replacement, message = WRONG[part]
     path = write(GOOD.replace(part, replacement))
     with pytest.raises(UserError) as caught:
         load_market(path)
-    told = str(caught.value)
-    assert str(path) in told
-    assert message in told
-    assert "\n" not in told
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "just text"])
-def test_a_file_that_is_no_mapping_is_refused(write, text):
-    with pytest.raises(UserError, match="expected the fields name, first_hour"):
+def test_a_file_that_is_not_a_mapping_is_refused(write, text):
+    with pytest.raises(UserError, match="expected a mapping with the fields name, first_hour"):
         load_market(write(text))
 
 
 def test_a_folder_holds_a_market_a_file_and_dagsters_own_settings(write, tmp_path):
     write(GOOD)
-    write(GOOD.replace("name: btc", "name: another"), "another.yaml")
+    other = GOOD.replace("name: btc", "name: another").replace("features.duckdb", "other.duckdb")
+    write(other, "another.yaml")
     write("telemetry: {enabled: false}", "dagster.yaml")
     assert [market.name for market in load_markets(tmp_path)] == ["another", "btc"]
 
 
-def test_two_files_of_one_market_are_refused(write, tmp_path):
+def test_two_files_with_the_same_market_name_are_refused(write, tmp_path):
     write(GOOD)
     write(GOOD, "again.yaml")
-    with pytest.raises(UserError, match="one and the same market"):
+    with pytest.raises(UserError, match="use the same market name"):
         load_markets(tmp_path)

@@ -1,4 +1,4 @@
-"""Whether files changed, told from their size and time alone: nothing is opened, so nobody's lock is in the way."""
+"""Detects changed files by size and modification time alone. No file is opened, so no lock can get in the way."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ SUFFIXES = (".csv", ".parquet")
 
 
 def database_state(path: Path) -> str:
-    """A text that changes whenever a DuckDB file is written: it and its write-ahead log."""
+    """A text that changes whenever a DuckDB file or its write-ahead log is written."""
     return f"{file_state(path)} {file_state(path.with_name(f'{path.name}.wal'))}"
 
 
 def folder_state(folder: Path) -> dict[str, str]:
-    """The state of each CSV and Parquet file of a folder, by name; none if there is no folder."""
+    """The state of each CSV and Parquet file in a folder, by file name. Empty if the folder does not exist."""
     if not folder.is_dir():
         return {}
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -19,7 +19,7 @@ def folder_state(folder: Path) -> dict[str, str]:
 
 
 def file_state(path: Path) -> str:
-    """Size and time of a file; "none" if it does not exist."""
+    """Size and modification time of a file; "none" if it does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -1,6 +1,7 @@
-"""The checks of a market as a job, and the clock that starts it. Runs by default: a check switched off finds nothing.
+"""The job that runs all checks of a market, and its hourly schedule.
 
-All of them go at once, every hour: they take a few seconds together, and a wrong row is found as soon as it can be.
+The schedule is on by default, because checks that are off find nothing. All checks take a few seconds together, so they
+run every hour and find a wrong row soon.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import dagster as dg
 from feature_backfill.config import Market
 
 MINUTE = 20
-"""Of each hour: the hour that has just closed has its row by then, as a rule, and its features."""
+"""Past each hour. By then the hour that has just closed usually has its OHLCV row and its features."""
 
 
 def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "dg.UnresolvedAssetJobDefinition":
@@ -18,12 +19,12 @@ def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "d
     return dg.define_asset_job(
         f"{market.name}__checks",
         selection=dg.AssetSelection.checks(*checks),
-        description=f"Checks OHLCV and stored features of {market.name}, all hours of them. Writes nothing.",
+        description=f"Runs every check of {market.name}, over all hours of OHLCV and features. Writes nothing.",
     )
 
 
 def checks_schedule(market: Market, job: "dg.UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
-    """Every hour, unless the market has no database at all yet."""
+    """Runs the job every hour, unless neither database of the market exists yet."""
 
     @dg.schedule(
         name=f"{market.name}__checks_hourly",
@@ -31,7 +32,7 @@ def checks_schedule(market: Market, job: "dg.UnresolvedAssetJobDefinition") -> d
         cron_schedule=f"{MINUTE} * * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"All checks of {market.name}, every hour.",
+        description=f"Runs every check of {market.name} once an hour.",
     )
     def hourly() -> dg.RunRequest | dg.SkipReason:
         databases = market.source.database, market.target_database

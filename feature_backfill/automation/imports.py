@@ -1,4 +1,4 @@
-"""Importing the files of a market's folder into its OHLCV table: the job, and what the sensor asks of it."""
+"""Imports the files of a market's folder into its OHLCV table: the job, and the decision which files to import next."""
 
 import hashlib
 import json
@@ -24,13 +24,13 @@ from feature_backfill.errors import UserError
 from feature_backfill.sources.files import ImportReport, import_files
 
 FILES_TAG = "feature_backfill/files"
-"""Run tag: a digest of the files, with size and time, that an import is about."""
+"""Run tag: a digest of the names, sizes and modification times of the files that a run imports."""
 
 
 class ImportConfig(dg.Config):
-    """Which files of the market's folder to import."""
+    """Which files of the market's folder a run imports."""
 
-    files: list[str] = Field(default=[], description="Names of files in the folder; none: all CSV and Parquet files.")
+    files: list[str] = Field(default=[], description="File names in the folder. Empty: all CSV and Parquet files.")
 
 
 def import_job_name(market: Market) -> str:
@@ -39,7 +39,10 @@ def import_job_name(market: Market) -> str:
 
 
 def import_job(market: Market) -> dg.JobDefinition:
-    """Imports files of the market's folder, in the market's pool: it may write the file that features are stored in."""
+    """Imports files of the market's folder.
+
+    The import takes the market's pool slot, because OHLCV and features may be stored in the same database file.
+    """
     folder = market.source.folder
     assert folder is not None
 
@@ -53,7 +56,7 @@ def import_job(market: Market) -> dg.JobDefinition:
             except UserError as error:
                 failures.append(str(error))
                 continue
-            _tell(context, name, report)
+            _log(context, name, report)
             if len(report.hours):
                 report_ohlcv(context.instance, market, report.hours)
         if failures:
@@ -63,7 +66,7 @@ def import_job(market: Market) -> dg.JobDefinition:
         name=import_job_name(market),
         description=(
             f"Imports the CSV and Parquet files of {folder} into {market.source.table}. "
-            "Doing it again changes nothing; a file that changed updates its hours."
+            "Importing a file again changes nothing; a changed file updates its hours."
         ),
         executor_def=dg.in_process_executor,
     )
@@ -73,7 +76,7 @@ def import_job(market: Market) -> dg.JobDefinition:
     return import_folder
 
 
-def _tell(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
+def _log(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
     context.log.info(f"{name}: {report.new} rows new, {report.changed} changed, {report.same} the same")
     for reason, count in report.refused.items():
         context.log.warning(f"{name}: refused {count}, {reason} (first: {report.examples[reason]})")
@@ -81,7 +84,11 @@ def _tell(context: dg.OpExecutionContext, name: str, report: ImportReport) -> No
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """files: to import, if any; message: what and why; imported: the states of files that are known to be imported."""
+    """The outcome of one look at the folder.
+
+    files: the files to import now, if any; digest: of these files; message: what is requested, or why nothing is.
+    imported: by file name, the state in which each file was last imported.
+    """
 
     files: list[str]
     digest: str
@@ -92,9 +99,9 @@ class ImportRequest:
 def next_import(
     instance: dg.DagsterInstance, market: Market, imported: dict[str, str], now: pd.Timestamp
 ) -> ImportRequest:
-    """The files of the folder that came or changed, unless a run sees to them or failed a short time ago.
+    """Request the files of the folder that are new or changed, unless an import is on its way or failed recently.
 
-    imported: the states of the files that are imported; now: UTC-naive.
+    imported: by file name, the state in which each file was last imported; now: UTC-naive.
     """
     assert market.source.folder is not None
     present = folder_state(market.source.folder)
@@ -104,14 +111,14 @@ def next_import(
     digest = hashlib.sha256(json.dumps(changed).encode()).hexdigest()[:16]
     job = import_job_name(market)
     if instance.get_run_records(dg.RunsFilter(job_name=job, statuses=ON_THEIR_WAY), limit=1):
-        return ImportRequest([], digest, "an import is queued or going", imported)
+        return ImportRequest([], digest, "an import is queued or running", imported)
     tried = dg.RunsFilter(job_name=job, tags={FILES_TAG: digest}, statuses=ENDED)
     records = instance.get_run_records(tried, limit=REMEMBERED_RUNS)
     if any(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS for record in records):
         return ImportRequest([], digest, f"{len(changed)} files imported", {**imported, **changed})
     if records:
         due = ended_at(records[0]) + pause_after(len(records))
-        if now < due <= now + LONGEST_PAUSE:  # later, it is of a clock that has been set back
-            message = f"the import of {', '.join(changed)} failed, asked for again from {due:%Y-%m-%d %H:%M} UTC"
+        if now < due <= now + LONGEST_PAUSE:  # a pause that ends later began before the clock was set back
+            message = f"the import of {', '.join(changed)} failed; it is requested again at {due:%Y-%m-%d %H:%M} UTC"
             return ImportRequest([], digest, message, imported)
     return ImportRequest(list(changed), digest, f"importing {', '.join(changed)}", imported)

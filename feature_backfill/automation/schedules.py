@@ -1,4 +1,4 @@
-"""The clock: each hour the one that has just closed, for those who prefer it to the sensor. Stopped by default."""
+"""The hourly schedule of a feature set, an alternative to its sensor. It is stopped by default."""
 
 import dagster as dg
 import pandas as pd
@@ -12,9 +12,10 @@ from feature_backfill.hours import last_closed_hour, partition_key
 def hourly_schedule(
     market: Market, feature_set: FeatureSet, job: "dg.UnresolvedAssetJobDefinition"
 ) -> dg.ScheduleDefinition:
-    """A few minutes past each hour, the partition of the hour before.
+    """Requests the hour that has just closed, a few minutes past each hour.
 
-    The run waits for a row that is late as the market's `schedule` says, and fails if it does not come.
+    If the hour's OHLCV row is late, the run waits for it as the market's `schedule` says. The run fails if the row does
+    not arrive.
     """
 
     @dg.schedule(
@@ -23,7 +24,7 @@ def hourly_schedule(
         cron_schedule=f"{market.schedule.minute} * * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description=f"{feature_set.key}: the hour that has just closed. Fails if OHLCV does not get its row in time.",
+        description=f"{feature_set.key}: the hour that has just closed. Fails if its row does not arrive in time.",
     )
     def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         moment = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC").tz_localize(None)

@@ -1,12 +1,16 @@
-"""Sensors: one a feature set that asks for new hours and for those that can be computed now, one a market for OHLCV.
+"""The sensors: one for each feature set that requests hours to compute, and one for each market's OHLCV.
 
-All run by default: a newcomer's features become current without anything being switched on. That surprises nobody, for
-a feature set of which nothing is stored begins 49 hours back, and where everything is stored, or the OHLCV table does
-not exist yet, a tick does nothing but say so. More is asked for in three cases: hours that lack a row between the first
-and the last one that are stored when a sensor first looks; hours that some run was meant to compute and did not; and
-files in a market's folder. Other history is a backfill, and started by hand.
+Every sensor is on by default, so that nothing must be switched on for new features to become current. The amount of
+work stays small: a feature set without stored rows begins 49 hours back. If everything is stored, or the OHLCV table
+does not exist yet, a tick only reports that. A tick requests more in three cases:
 
-A tick never fails for a database that is taken or missing: it says so, and the next one tries again.
+* Hours without a row between the first and the last stored hour, as they were when the sensor first looked.
+* Hours that a run was meant to compute and did not.
+* Files in a market's folder.
+
+Any other history is filled by a backfill that the operator starts.
+
+A tick does not fail if a database is locked or missing. It reports the problem, and the next tick tries again.
 """
 
 import time
@@ -28,13 +32,14 @@ from feature_backfill.hours import last_closed_hour, partition_key
 INTERVAL_S = 30
 REPORTED_AT_A_TIME = 1000
 REPORTING_S = 20.0
-"""How long a tick goes on reporting hours of OHLCV: Dagster allows it 60 s, and without batches an hour takes 10 ms."""
+"""How long a tick may spend on reporting OHLCV hours. Dagster allows a tick 60 s; an unbatched hour takes 10 ms."""
 
 
 class OhlcvCursor(BaseModel):
-    """What a tick remembers. imported: the states of the files that are imported, by name.
+    """What a tick leaves for the next one.
 
-    reported: the state of the database in which every hour was reported.
+    imported: by file name, the state in which each file was last imported.
+    reported: the state of the database when every one of its hours had been reported.
     """
 
     imported: dict[str, str] = {}
@@ -44,7 +49,7 @@ class OhlcvCursor(BaseModel):
 def incremental_sensor(
     market: Market, feature_set: FeatureSet, job: "dg.UnresolvedAssetJobDefinition"
 ) -> dg.SensorDefinition:
-    """Asks for the hours of a feature set that can be computed and are not stored, a run for each contiguous range."""
+    """Requests the feature set's hours that can be computed and are not stored, one run for each contiguous range."""
 
     @dg.sensor(
         name=f"{job_name(market, feature_set)}__new_hours",
@@ -52,8 +57,9 @@ def incremental_sensor(
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"{feature_set.key}: from the last stored hour to the last closed hour of {market.source.table}, and hours "
-            "behind that can be computed now: a gap that was filled, a row that was deleted, a run that failed."
+            f"{feature_set.key}: requests the hours from the last stored one to the last closed one of "
+            f"{market.source.table}, and older hours that can be computed now because a gap was filled, a row was "
+            "deleted or a run failed."
         ),
     )
     def new_hours(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -62,7 +68,7 @@ def incremental_sensor(
         try:
             request = next_request(context.instance, market, feature_set, cursor, _now())
         except UserError as error:
-            return dg.SensorResult(skip_reason=f"{ended}not this time: {error}", cursor=context.cursor)
+            return dg.SensorResult(skip_reason=f"{ended}trying again at the next tick: {error}", cursor=context.cursor)
         written = request.cursor.model_dump_json()
         if not request.ranges:
             return dg.SensorResult(skip_reason=f"{ended}{request.message}", cursor=written)
@@ -76,15 +82,15 @@ def incremental_sensor(
 
 
 def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.SensorDefinition:
-    """Has the files of the market's folder imported, and reports the hours that the OHLCV table holds to Dagster."""
+    """Requests imports of the files in the market's folder, and reports the hours of the OHLCV table to Dagster."""
 
     @dg.sensor(
         name=f"{market.name}__ohlcv",
         jobs=None if import_job is None else [import_job],
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Shows the hours of {market.source.table} as materialized; what the table lacks stays missing."
-        + (f" Imports files of {market.source.folder} as they come or change." if import_job else ""),
+        description=f"Shows the hours of {market.source.table} as materialized; an hour without a row stays missing."
+        + (f" Imports files of {market.source.folder} when they appear or change." if import_job else ""),
     )
     def ohlcv(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         messages = [_ended_orphans(context).removesuffix("; ")]
@@ -107,7 +113,7 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
             cursor.reported = state if complete else ""
             messages.append(message)
         except UserError as error:
-            messages.append(f"not this time: {error}")
+            messages.append(f"trying again at the next tick: {error}")
         message = "; ".join(filter(None, messages))
         if not requests:
             return dg.SensorResult(skip_reason=message, cursor=cursor.model_dump_json())
@@ -118,7 +124,7 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
 
 
 def _report(context: dg.SensorEvaluationContext, market: Market) -> tuple[bool, str]:
-    """Report hours of the table as long as a tick may take; whether that were all, and what was done."""
+    """Report hours of the table for as long as a tick may take. Returns whether all are reported, and a message."""
     started = time.monotonic()
     hours = unreported_hours(context.instance, market, patience=PATIENCE_S)
     done = 0
@@ -126,14 +132,14 @@ def _report(context: dg.SensorEvaluationContext, market: Market) -> tuple[bool, 
         report_present(context.instance, market, hours[done : done + REPORTED_AT_A_TIME])
         done = min(done + REPORTED_AT_A_TIME, len(hours))
     if hours.empty:
-        return True, "every hour of the table is reported"
+        return True, "every hour of the table has been reported"
     rest = "" if done == len(hours) else f", {len(hours) - done} in the next ticks"
     return not rest, f"reported {done} hours, {hours[0]} .. {hours[done - 1]}{rest}"
 
 
 def _ended_orphans(context: dg.SensorEvaluationContext) -> str:
     ended = end_orphans(context.instance)
-    return f"ended runs whose process is gone: {', '.join(ended)}; " if ended else ""
+    return f"ended runs without a process: {', '.join(ended)}; " if ended else ""
 
 
 def _now() -> pd.Timestamp:

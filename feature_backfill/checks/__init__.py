@@ -1,5 +1,5 @@
-"""Asset checks: what can be said of all hours of a market taken together.
+"""Asset checks over all hours of a market.
 
-Each check reads for a moment, patiently, and writes nothing. One that finds something says where; one that cannot look,
-because a database is missing or taken, fails in one line.
+A check opens the databases briefly, waits if one is locked, and writes nothing. A check that finds a problem says where
+it is. A check whose database is missing or stays locked fails with a one-line message.
 """

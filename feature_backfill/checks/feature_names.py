@@ -1,4 +1,4 @@
-"""Do all rows of a feature key have the names that are configured?"""
+"""Checks that every row of a feature key has exactly the configured names."""
 
 from collections.abc import Sequence
 
@@ -14,25 +14,27 @@ EXAMPLES = 5
 
 
 def feature_names(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
-    """Every row has the configured names, no more and no fewer; their order is not looked at.
+    """Every row has exactly the configured names, in any order.
 
-    An error: a model that reads rows of 440 values and rows of 326 under one key reads wrong ones.
+    An error, because a model cannot use rows of 440 values and rows of 326 values under one key.
     """
     with stored_rows(market, feature_set) as (connection, _):
         sets = name_sets(connection, feature_set.key)
     configured = feature_set.names
     other = [(names, hours) for names, hours in sets if set(names) != set(configured)]
     rows, wrong = (sum(len(hours) for _, hours in some) for some in (sets, other))
-    told = f"{rows} rows, "
+    description = f"{rows} rows, "
     if other:
-        sizes = ", ".join(f"{len(hours)} rows have {len(names)}" for names, hours in other)
-        told += f"{wrong} without the {len(configured)} configured names: {sizes}; store them under a key of their own"
+        sizes = ", ".join(f"{len(hours)} rows have {len(names)} names" for names, hours in other)
+        description += (
+            f"{wrong} without exactly the {len(configured)} configured names ({sizes}); store them under another key"
+        )
     else:
-        told += f"all with the {len(configured)} configured names"
+        description += f"all with the {len(configured)} configured names"
     return dg.AssetCheckResult(
         passed=not other,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told,
+        description=description,
         metadata={
             "rows": rows,
             "rows_with_other_names": wrong,
@@ -43,7 +45,7 @@ def feature_names(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResul
 
 
 def _lines(names: Sequence[str], hours: pd.DatetimeIndex, configured: Sequence[str]) -> list[Line]:
-    """A line for each range of the rows that have these names, which are not the configured ones."""
+    """A line for each contiguous range of hours whose rows have these names instead of the configured ones."""
     lacking = [name for name in configured if name not in set(names)]
     unknown = [name for name in names if name not in set(configured)]
     return [

@@ -1,4 +1,4 @@
-"""Findings as metadata: tables that stay short."""
+"""Findings of checks as metadata tables of bounded length."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,13 +8,13 @@ import pandas as pd
 from feature_backfill.hours import HOUR, contiguous_runs
 
 SHOWN = 20
-"""Lines of a table; how many more there are stands beside it."""
+"""The most lines that a table shows. A separate entry gives the number of lines left out."""
 
 Line = Mapping[str, str | int | float]
 
 
 def listed(title: str, lines: Iterable[Line]) -> dict[str, dg.MetadataValue]:
-    """Metadata with the first lines as a table under a title; empty if there is no line."""
+    """Metadata that shows the first lines as a table under a title. Empty if there are no lines."""
     every = list(lines)
     if not every:
         return {}
@@ -23,7 +23,7 @@ def listed(title: str, lines: Iterable[Line]) -> dict[str, dg.MetadataValue]:
 
 
 def ranges(hours: pd.DatetimeIndex) -> list[dict[str, str | int]]:
-    """A line for each contiguous range of ascending hours, the newest first."""
+    """A line for each contiguous range of ascending hours, newest range first."""
     return [
         {"first": str(first), "last": str(last), "hours": (last - first) // HOUR + 1}
         for first, last in reversed(contiguous_runs(hours))
@@ -31,6 +31,6 @@ def ranges(hours: pd.DatetimeIndex) -> list[dict[str, str | int]]:
 
 
 def newest_range(hours: pd.DatetimeIndex) -> str:
-    """The newest contiguous range of ascending hours, of which there is at least one, in words."""
+    """The newest contiguous range of ascending hours, as text. There must be at least one hour."""
     first, last = contiguous_runs(hours)[-1]
     return f"{first}" if first == last else f"{first} .. {last}"

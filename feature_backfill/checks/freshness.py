@@ -1,8 +1,8 @@
-"""How far are the stored rows behind the clock?
+"""Checks how far the newest stored row is behind the clock.
 
-Neither Dagster's freshness policies nor `build_last_update_freshness_checks`, which they supersede, answer this: both
-go by when the last materialization was recorded, of whatever hour. A backfill of old hours, or an hour that is kept and
-reported once more, would make a feature set fresh whose newest row is a week old.
+Dagster's freshness policies do not answer this question, and neither does the older
+`build_last_update_freshness_checks`. Both look at the time of the last materialization, whichever hour it was for.
+After a backfill of old hours they would call a feature set fresh although its newest row is a week old.
 """
 
 import math
@@ -18,37 +18,38 @@ from feature_backfill.store.ohlcv import ohlcv_extent
 
 
 def allowed_hours(market: Market) -> int:
-    """How many closed hours may lack their row: those for which the market's schedule still waits, at least one.
+    """How many closed hours may lack a row: as many as the market's schedule may still be waiting for, at least one.
 
-    The hour that has just closed may be on its way at any moment; with the usual schedule the one before it is not.
+    The row of the hour that has just closed may still be on its way. With the default schedule, the row of the hour
+    before it may not.
     """
     schedule = market.schedule
     return max(1, math.ceil((60 * schedule.minute + schedule.retries * schedule.wait_seconds) / 3600))
 
 
 def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
-    """The newest stored hour is no more than the allowed number of hours behind the last closed one.
+    """The newest stored hour is at most the allowed number of hours behind the last closed hour.
 
-    An error: who trades on the newest row has none.
+    An error, because a model that trades on the newest row has no row to read.
     """
     with connect(market.source.database, read_only=True) as connection:
         extent = ohlcv_extent(connection, market.source.table)
     if extent is None:
-        raise UserError(f"table {market.source.table} of {market.source.database} is empty: see to what fills it")
+        raise UserError(f"table {market.source.table} of {market.source.database} is empty; check what fills it")
     newest = hours_with_rows(market, feature_set)[-1]
     closed = last_closed_hour()
     ohlcv_ends = min(extent[1], closed)
     behind_clock, behind_ohlcv = (max(0, int((end - newest) / HOUR)) for end in (closed, ohlcv_ends))
     allowed = allowed_hours(market)
-    told = f"the newest row is of {newest}, {behind_clock} hours behind the last closed hour (allowed: {allowed})"
+    description = f"the newest row is {newest}, {behind_clock} hours behind the last closed hour (allowed: {allowed})"
     if behind_ohlcv > allowed:
-        told += f"; {market.source.table} goes to {ohlcv_ends}: see what the sensor says of the hours between"
+        description += f"; {market.source.table} ends at {ohlcv_ends}: see what the sensor says about the missing hours"
     elif behind_clock > allowed:
-        told += f"; {market.source.table} ends with {ohlcv_ends}: see to what fills it"
+        description += f"; {market.source.table} ends at {ohlcv_ends}: check what fills it"
     return dg.AssetCheckResult(
         passed=behind_clock <= allowed,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told,
+        description=description,
         metadata={
             "newest_stored_hour": str(newest),
             "hours_behind_clock": behind_clock,

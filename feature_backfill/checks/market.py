@@ -1,16 +1,16 @@
-"""The asset checks of a market, and what they are attached to.
+"""The asset checks of a market, and the assets that they are attached to.
 
-The checks are about all hours of an asset at once, and stand on an asset of their own, `<market>/checks/...`, which
-nothing executes and which has no partitions. On the hourly asset itself they would harm it (dagster 1.13.27):
+A check looks at all hours of an asset at once. It is attached to a separate asset, `<market>/checks/...`, which has no
+partitions and is never executed. Attached to the hourly asset itself, checks would do harm (dagster 1.13.27):
 
-* Whatever materializes an asset through the UI or `dagster asset materialize` executes its checks too, and there is no
-  way to leave them out. Such a run plans each check once for every hour of its range, even though the check has no
-  partitions: 11 s and 27 MB of SQLite for 20,000 hours and one check, and beyond 31,250 hours (4,095 where SQLite takes
-  32,766 parameters) the run cannot even be created.
-* A check shows its result only until the asset is materialized again, which happens every hour.
+* A run started by the UI or by `dagster asset materialize` also executes the checks of its assets; they cannot be
+  excluded. The run plans each check once for every hour of its range, although the check has no partitions. For 20,000
+  hours and one check this takes 11 s and 27 MB of SQLite. Beyond 31,250 hours the run cannot be created at all. Where
+  SQLite allows 32,766 parameters, the limit is 4,095 hours.
+* The UI shows the result of a check only until the asset is materialized again, which happens every hour.
 
-None is blocking: they take part in no run that anything could be kept from, and rows that cannot be computed soundly
-are not stored in the first place.
+No check is blocking. Checks run in a job of their own, so there is nothing to block, and rows that cannot be computed
+soundly are never stored.
 """
 
 import random
@@ -19,7 +19,7 @@ from collections.abc import Callable
 import dagster as dg
 from pydantic import Field
 
-from feature_backfill.assets.failures import told_to_the_operator
+from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.names import features_key, ohlcv_key
 from feature_backfill.checks.completeness import completeness
 from feature_backfill.checks.corrections import corrections
@@ -32,26 +32,26 @@ from feature_backfill.config import FeatureSet, Market
 
 
 class ParityConfig(dg.Config):
-    """Which rows to recompute."""
+    """Which rows the parity check recomputes."""
 
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="That of an earlier run. None: a new one.")
-    hours: int | None = Field(default=None, ge=1, description="How many. None: as many as take about 2 s.")
+    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Seed of a sample to repeat. None: a new seed.")
+    hours: int | None = Field(default=None, ge=1, description="How many rows. None: as many as take about 2 s.")
 
 
 def checked_key(key: dg.AssetKey) -> dg.AssetKey:
-    """Where the checks of an hourly asset stand: `<market>/checks/ohlcv` for `<market>/ohlcv`."""
+    """The asset that carries the checks of an hourly asset: `<market>/checks/ohlcv` for `<market>/ohlcv`."""
     market, *rest = key.path
     return dg.AssetKey([market, "checks", *rest])
 
 
 def checked_assets(market: Market) -> list[dg.AssetSpec]:
-    """What the checks of a market are attached to."""
+    """The assets that carry the checks of a market."""
     keys = [ohlcv_key(market), *(features_key(market, feature_set) for feature_set in market.feature_sets)]
     return [
         dg.AssetSpec(
             checked_key(key),
             deps=[key],
-            description=f"All hours of {key.to_user_string()} taken together, as its checks see them.",
+            description=f"Carries the checks of {key.to_user_string()}, each of which looks at all hours.",
             group_name=market.name,
             owners=list(market.owners),
         )
@@ -75,7 +75,7 @@ def market_checks(market: Market) -> list[dg.AssetChecksDefinition]:
 def _ohlcv_check(market: Market, look: Callable[[Market], dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=checked_key(ohlcv_key(market)), name=look.__name__, description=_first_line(look))
     def check() -> dg.AssetCheckResult:
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             return look(market)
 
     return check
@@ -88,7 +88,7 @@ def _features_check(
 
     @dg.asset_check(asset=key, name=look.__name__, description=_first_line(look))
     def check() -> dg.AssetCheckResult:
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             return look(market, feature_set)
 
     return check
@@ -100,7 +100,7 @@ def _parity_check(market: Market, feature_set: FeatureSet) -> dg.AssetChecksDefi
     @dg.asset_check(asset=key, name=parity.__name__, description=_first_line(parity))
     def check(config: ParityConfig) -> dg.AssetCheckResult:
         seed = random.randrange(2**31) if config.seed is None else config.seed
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             return parity(market, feature_set, config.hours or sample_size(feature_set), seed)
 
     return check

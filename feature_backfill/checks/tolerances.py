@@ -1,7 +1,8 @@
-"""When two computations of the features agree: tolerances feature by feature, and the few values that rounding decides.
+"""Decides whether two computations of a feature agree: a tolerance for each feature, and exemptions from it.
 
-An exemption looks at the bars of the very window that a value comes from. It only excuses a value that is out of
-tolerance. `close_perm_entropy_3_50` needs none: it compares closes, and closes are last prices, never sums.
+An exemption excuses a value that is out of tolerance when rounding alone decides the feature in its window. It is
+decided from the bars of that window. `close_perm_entropy_3_50` needs no exemption: it only compares closes with each
+other, and a close is a stored price, not a computed sum.
 """
 
 import math
@@ -22,7 +23,7 @@ ABSOLUTE_ONLY = {
     "time_month_sin",
     "time_month_cos",
 }
-"""Base names without a relative tolerance."""
+"""Base names that have only an absolute tolerance."""
 
 ATOL_GROUPS: list[tuple[Callable[[Bars], float], str]] = [
     (
@@ -85,14 +86,14 @@ ATOL_GROUPS: list[tuple[Callable[[Bars], float], str]] = [
 ]
 
 ATOL = {name: atol for atol, names in ATOL_GROUPS for name in names.split()}
-"""Base name -> absolute tolerance, given the bars of the window."""
+"""By base name: the absolute tolerance as a function of the window's bars."""
 
 
 @dataclass(frozen=True)
 class Departure:
-    """A value that is not what it should be.
+    """A value that differs from the expected one by more than rounding.
 
-    name: the feature's, with its timeframe; allowed: the largest difference from `expected` that counts as rounding.
+    name: of the feature, with its timeframe; allowed: the largest difference from `expected` that counts as rounding.
     """
 
     name: str
@@ -107,9 +108,10 @@ class Departure:
 def departures(
     actual: Mapping[str, float], expected: Mapping[str, float], window: Mapping[str, Bars]
 ) -> list[Departure]:
-    """The values of one hour that depart from the expected ones, in the order of these; both have the same names.
+    """The values of one hour that depart from the expected values, in the order of `expected`.
 
-    window: the bars of each timeframe that the values come from.
+    actual, expected: values by feature name; both have the same names.
+    window: by timeframe, the bars that the values were computed from.
     """
     found = []
     for full_name, right in expected.items():
@@ -126,7 +128,7 @@ def allowed(name: str, expected: float, b: Bars) -> float:
 
 
 def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
-    """Whether two values are equal within the tolerance; NaN equals NaN, an infinity the one of its sign."""
+    """Whether two values are equal within the tolerance. NaN equals NaN; an infinity equals one of the same sign."""
     if actual == expected or (math.isnan(actual) and math.isnan(expected)):
         return True
     if not (math.isfinite(actual) and math.isfinite(expected)):
@@ -135,24 +137,24 @@ def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
 
 
 def is_exempt(name: str, actual: float, b: Bars) -> bool:
-    """Whether rounding alone decides the feature in this window; a signal or a cycle must still be a possible one."""
+    """Whether rounding alone decides the feature in this window. A signal or a cycle must still be a possible value."""
     min_bars, _ = oracle.FEATURES[name]
     return name in EXEMPTIONS and len(b) >= min_bars and EXEMPTIONS[name](actual, b)
 
 
 def nearly_flat(x: Sequence[float]) -> bool:
-    """Whether all items, or all but one, are equal: their mean may be an ulp off, which then stands in for a 0."""
+    """Whether all items, or all but one, are equal. Their mean may then be an ulp off, so 0 may come out as an ulp."""
     return max(Counter(x).values()) >= len(x) - 1
 
 
 def averages_meet(actual: float, b: Bars) -> bool:
-    """RM_5 and RM_20 of the closes are equal up to rounding, so either signal will do."""
+    """RM_5 and RM_20 of the closes are equal up to rounding, so either signal is right."""
     distance = oracle.rolling_mean(b.close, 5) - oracle.rolling_mean(b.close, 20)
     return abs(distance) <= 1e-12 * b.close[-1] and actual in (0.0, 1.0)
 
 
 def close_on_bin_edge(_: float, b: Bars) -> bool:
-    """A close lies within rounding of an inner edge of the histogram, so it may fall on either side."""
+    """A close equals an inner edge of the histogram up to rounding, so it may fall on either side."""
     closes, inner_edges = b.close[-20:], oracle.histogram_edges_20(b)[1:10]
     rounding = 4 * math.ulp(max(closes))
     return not oracle.is_constant(closes) and any(abs(c - edge) <= rounding for c in closes for edge in inner_edges)
@@ -160,23 +162,33 @@ def close_on_bin_edge(_: float, b: Bars) -> bool:
 
 def cycles_tie(actual: float, b: Bars) -> bool:
     """`actual` is the length of a cycle whose amplitude equals the largest one up to rounding."""
-    largest = b.spectrum[oracle.dominant_cycle(b)]
-    return any(actual == 50 / k for k in range(1, 25) if b.spectrum[k] >= (1 - 1e-12) * largest)
+    enough = b.spectrum[oracle.dominant_cycle(b)] - 1e-12 * max(b.spectrum)
+    return any(actual == 50 / k for k in range(1, 25) if b.spectrum[k] >= enough)
+
+
+def cycles_vanish(_: float, b: Bars) -> bool:
+    """The amplitudes of all cycles are 0 up to rounding: the closes are equal, or alternate between two prices."""
+    return max(b.spectrum[1:25]) <= 1e-12 * max(b.spectrum)
+
+
+def power_vanishes(_: float, b: Bars) -> bool:
+    """The closes are nearly flat, or the amplitudes so small that their squares have lost digits to underflow."""
+    return nearly_flat(b.close[-50:]) or max(b.spectrum) < 1e-150
 
 
 def covariance_vanishes(_: float, b: Bars) -> bool:
-    """The covariance of successive close differences is 0 up to rounding, so its sign is open."""
+    """The covariance of successive close differences is 0 up to rounding, so its sign is undecided."""
     return abs(oracle.change_covariance_20(b)) <= 1e-14 * sum(d * d for d in b.change[-20:])
 
 
 def reversion_vanishes(_: float, b: Bars) -> bool:
-    """The numerator of beta is 0 up to rounding, so its sign is open."""
+    """The numerator of beta is 0 up to rounding, so its sign is undecided."""
     products, _squares = oracle.ou_terms_100(b)
     return abs(sum(products)) <= 1e-12 * sum(map(abs, products))
 
 
 def worst_returns_tie(_: float, b: Bars) -> bool:
-    """The 3rd and the 4th smallest of 50 log returns are equal up to rounding, so the mean may take 3 or more."""
+    """The 3rd and 4th smallest of 50 log returns are equal up to rounding, so the mean may include 3 or more."""
     worst = sorted(b.log_return[-50:])
     return worst[3] - worst[2] <= 1e-14
 
@@ -189,11 +201,11 @@ EXEMPTIONS: dict[str, Callable[[float, Bars], bool]] = {
     "close_bb_percent_20_2": lambda _, b: nearly_flat(b.close[-20:]),
     "close_bb_width_pct_20_2": lambda _, b: nearly_flat(b.close[-20:]),
     "close_entropy_20": close_on_bin_edge,
-    "close_dominant_cycle_length_50": lambda actual, b: nearly_flat(b.close[-50:]) or cycles_tie(actual, b),
-    "close_cycle_strength_50": lambda _, b: nearly_flat(b.close[-50:]),
+    "close_dominant_cycle_length_50": cycles_tie,
+    "close_cycle_strength_50": cycles_vanish,
     "close_roll_spread_20": covariance_vanishes,
     "close_ou_halflife_100": lambda actual, b: nearly_flat(b.close[-101:]) or reversion_vanishes(actual, b),
     "close_cvar_5_50": worst_returns_tie,
-    "close_spectral_entropy_50": lambda _, b: nearly_flat(b.close[-50:]),
+    "close_spectral_entropy_50": power_vanishes,
 }
-"""Base name -> whether rounding decides the feature, given the actual value and the bars of the window."""
+"""By base name: whether rounding decides the feature, from the actual value and the window's bars."""

@@ -1,1 +1,1 @@
-"""Where hourly OHLCV comes from: files, the synthetic market."""
+"""Sources of hourly OHLCV: CSV and Parquet files, and the synthetic market."""

@@ -1,7 +1,7 @@
-"""Hourly OHLCV from CSV and Parquet files into an OHLCV table.
+"""Imports hourly OHLCV from CSV and Parquet files into an OHLCV table.
 
-A row that cannot be trusted is refused with its reason, never mended. The import is idempotent: the same files again
-change nothing.
+A bad row is refused with a reason and never corrected. The import is idempotent: importing the same files again changes
+nothing.
 """
 
 from collections.abc import Iterable
@@ -17,17 +17,19 @@ from feature_backfill.store.files import read_file
 from feature_backfill.store.ohlcv import OHLCV_COLUMNS, upsert_ohlcv
 
 _ISO_STAMP = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?"
-# An epoch number is read in the unit that puts it between 1973 and 5138, which only one of s, ms, us, ns does.
+# Of s, ms, us and ns, only one unit puts an epoch number between the years 1973 and 5138. That unit is used.
 _EPOCH_SECONDS = (1e8, 1e11)
 _EPOCH_UNITS_PER_SECOND = (1.0, 1e3, 1e6, 1e9)
 
 
 @dataclass(frozen=True)
 class ImportedRows:
-    """Rows of files, sorted out.
+    """The rows of files, split into sound and refused ones.
 
-    ohlcv: sound rows x (timestamp, open, high, low, close, volume), ascending and distinct UTC-naive stamps, float64.
-    refused: the other rows x (place, reason): the file and the stamp as it is written there, or the line.
+    ohlcv: sound rows x (timestamp, open, high, low, close, volume). Timestamps are UTC-naive, ascending and distinct;
+        the other columns are float64.
+    refused: refused rows x (place, reason). The place is the file with the timestamp as written there, or with the line
+        number.
     """
 
     ohlcv: pd.DataFrame
@@ -36,9 +38,11 @@ class ImportedRows:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import did: hours by what became of them, refused rows by reason, the first refused place of each reason.
+    """What an import did.
 
-    hours: those that were new or changed, UTC-naive, ascending.
+    new, changed, same: numbers of rows that were added, replaced other values, or were in the table already.
+    refused: number of refused rows by reason; examples: the place of the first refused row by reason.
+    hours: the hours that are new or changed, UTC-naive, ascending.
     """
 
     new: int
@@ -50,11 +54,11 @@ class ImportReport:
 
 
 def import_files(paths: Iterable[Path], database: Path, table: str, now: pd.Timestamp | None = None) -> ImportReport:
-    """Read and check all files, then upsert their sound rows into a table; file and table are created.
+    """Read and check all files, then upsert their sound rows into a table. Creates the database and table if needed.
 
-    now: UTC-naive; the clock if not given.
+    now: UTC-naive; the clock by default.
 
-    Raises UserError if a file cannot be read (then nothing is written) or the table cannot take the rows.
+    Raises UserError if a file cannot be read or the table cannot take the rows. Then nothing is written.
     """
     rows = read_ohlcv_files(paths, now)
     with connect(database, read_only=False) as connection:
@@ -71,9 +75,12 @@ def import_files(paths: Iterable[Path], database: Path, table: str, now: pd.Time
 
 
 def read_ohlcv_files(paths: Iterable[Path], now: pd.Timestamp | None = None) -> ImportedRows:
-    """The rows of all files together: an hour in two files counts once if they agree, and is refused if not.
+    """Read and check the rows of all files together.
 
-    now: UTC-naive; the clock if not given. The hour that is still running is refused.
+    An hour that occurs in several rows counts once if the rows are equal, and is refused if they are not. An hour that
+    has not closed is refused.
+
+    now: UTC-naive; the clock by default.
 
     Raises UserError if a file cannot be read.
     """
@@ -94,7 +101,7 @@ def read_ohlcv_files(paths: Iterable[Path], now: pd.Timestamp | None = None) -> 
 
 
 def _reasons(rows: pd.DataFrame, last_closed: pd.Timestamp) -> pd.Series:
-    """Why each row is refused, None where it is not."""
+    """The reason why each row is refused; None for a sound row."""
     reasons = row_faults(rows)
     reasons[reasons.isna() & (rows["timestamp"] > last_closed)] = "hour not closed yet"
     reasons[reasons.isna() & (rows["timestamp"] < EARLIEST)] = f"timestamp before {EARLIEST:%Y}"
@@ -103,7 +110,7 @@ def _reasons(rows: pd.DataFrame, last_closed: pd.Timestamp) -> pd.Series:
 
 
 def _parsed(texts: pd.Series) -> pd.Series:
-    """UTC-naive stamps of ISO 8601 texts (an offset is converted) and of epoch numbers; NaT where a text is neither."""
+    """UTC-naive timestamps of ISO 8601 texts, with offsets converted, and of epoch numbers. NaT for other texts."""
     texts = texts.str.strip()
     is_iso = texts.str.fullmatch(_ISO_STAMP, na=False)
     iso = pd.to_datetime(texts.where(is_iso), format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)

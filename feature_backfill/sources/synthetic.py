@@ -1,7 +1,7 @@
-"""A made-up hourly market, for demonstrations and tests without market data.
+"""A synthetic hourly market, for demonstrations and tests that need no market data.
 
-It has what hourly crypto bars have: volatility that clusters and follows the clock, fat tails, now and then a jump,
-volume that comes with movement. It means nothing otherwise.
+Like hourly crypto bars it has clustered volatility, an intraday pattern, fat tails, occasional jumps, and volume that
+grows with price moves. It models no real market.
 """
 
 import numpy as np
@@ -21,24 +21,26 @@ BUSIEST_HOUR = 15
 LARGEST_JUMP = 0.04
 JUMP_PROBABILITY = 0.002
 TAIL_DEGREES_OF_FREEDOM = 5
-# Of log prices towards the first price, an hour: too weak to be seen in a month, it keeps decades on the tick grid.
+# Hourly pull of the log price towards the first price. It is too weak to notice within a month, but over decades it
+# keeps prices in a range that the tick grid resolves.
 MEAN_REVERSION = 1e-4
 
 
 def synthetic_ohlcv(start: pd.Timestamp, hours: int, seed: int = 0) -> pd.DataFrame:
-    """Consecutive sound hourly rows, the same ones for the same start and seed.
+    """Consecutive sound hourly rows, determined by start and seed.
 
-    More hours extend the market: its first n rows are those of a call for n hours.
+    A longer market extends a shorter one: its first n rows equal those of a call for n hours.
 
     start: the first hour, UTC-naive.
-    Returns hours x (timestamp, open, high, low, close, volume): prices with 1 decimal, volume with 3.
+    Returns hours x (timestamp, open, high, low, close, volume). Prices have 1 decimal, volumes 3.
 
     Raises ValueError if start is not on the hour.
     """
     if start != start.floor("h"):
         raise ValueError(f"the market must start on the hour, not at {start}")
     stamps = pd.date_range(start, periods=hours, freq=HOUR, unit="us")
-    # A stream of its own for each ingredient: from a common one, more hours would shift all ingredients but the first.
+    # Each component has a random stream of its own. With a shared stream, more hours would shift every component but
+    # the first.
     regime, shocks, jumps, gaps, extremes, interest = np.random.default_rng(seed).spawn(6)
 
     volatility = HOURLY_VOLATILITY * _autoregressive_factor(regime, hours, 0.98, 0.4) * _hour_of_day_factor(stamps, 0.3)
@@ -54,7 +56,7 @@ def synthetic_ohlcv(start: pd.Timestamp, hours: int, seed: int = 0) -> pd.DataFr
 
 
 def drop_hours(ohlcv: pd.DataFrame, first: pd.Timestamp, count: int) -> pd.DataFrame:
-    """The rows without those of `count` hours from `first` on: a gap in the history."""
+    """The rows without the `count` hours that begin at `first`, which leaves a gap in the history."""
     gap = ohlcv["timestamp"].between(first, first + count * HOUR, inclusive="left")
     return ohlcv[~gap].reset_index(drop=True)
 
@@ -64,7 +66,7 @@ def _ticks(prices: float | Floats) -> Floats:
 
 
 def _autoregressive_factor(rng: np.random.Generator, hours: int, persistence: float, deviation: float) -> Floats:
-    """A positive factor around 1 whose logarithm is a first-order autoregression with this standard deviation."""
+    """A positive factor around 1. Its logarithm is a first-order autoregression with the given standard deviation."""
     scale = deviation * np.sqrt(1 - persistence**2)
     return np.asarray(np.exp(lfilter([scale], [1.0, -persistence], rng.standard_normal(hours))))
 
@@ -81,15 +83,16 @@ def _fat_tailed(rng: np.random.Generator, hours: int) -> Floats:
 
 
 def _jumps(rng: np.random.Generator, hours: int) -> Floats:
-    """Log-price jumps, uniform up to the largest; 0 in most hours."""
+    """Log-price jumps, uniform up to LARGEST_JUMP in either direction; 0 in most hours."""
     chance, size = rng.random((hours, 2)).T
     return np.where(chance < JUMP_PROBABILITY, LARGEST_JUMP * (2 * size - 1), 0.0)
 
 
 def _extremes(rng: np.random.Generator, opens: Floats, closes: Floats, volatility: Floats) -> tuple[Floats, Floats]:
-    """High and low in ticks, of a Brownian bridge from open to close.
+    """High and low, in ticks, of a Brownian bridge from open to close.
 
-    The bridge's maximum m over its start satisfies m * (m - move) = volatility**2 / 2 * E with E standard exponential.
+    Let m be the bridge's maximum relative to its start. Then m * (m - move) = volatility**2 / 2 * E, where E has the
+    standard exponential distribution.
     """
     move = np.log(closes / opens)
     upward, downward = rng.standard_exponential((len(opens), 2)).T

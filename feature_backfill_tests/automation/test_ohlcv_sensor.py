@@ -91,7 +91,7 @@ def test_an_import_on_its_way_is_not_asked_for_again(instance, market_of_files, 
     (request,) = sensor.tick()
     sensor.create_run(request, dg.DagsterRunStatus.QUEUED)
     assert sensor.tick() == []
-    assert "an import is queued or going" in sensor.message
+    assert "an import is queued or running" in sensor.message
 
 
 def test_a_broken_file_fails_the_run_not_the_other_files_and_is_tried_again_later_or_when_it_changes(
@@ -104,7 +104,7 @@ def test_a_broken_file_fails_the_run_not_the_other_files_and_is_tried_again_late
     assert not result.success
     assert len(rows_of(market_of_files)) == 30
     assert sensor.tick() == []
-    assert "the import of broken.csv, sound.csv failed, asked for again from" in sensor.message
+    assert "the import of broken.csv, sound.csv failed; it is requested again at" in sensor.message
     later = pd.Timestamp.now(tz="UTC").tz_localize(None) + FIRST_PAUSE
     assert next_import(instance, market_of_files, {}, later).files == ["broken.csv", "sound.csv"]
     (folder / "broken.csv").unlink()

@@ -19,7 +19,7 @@ from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.jobs import range_tags
 from feature_backfill.automation.repairs import repair
 from feature_backfill.cli import main
-from feature_backfill.commands.backfill import QUIET
+from feature_backfill.commands.shared.backfill import QUIET
 from feature_backfill.dagster_internals.orphans import SILENCE, end_orphans
 from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
 from feature_backfill.definitions import build_definitions

@@ -220,7 +220,7 @@ def test_old_rows_are_told_and_whose_fault_it_is(market):
     assert not found.passed
     assert metadata(found, "hours_behind_ohlcv") == 0
     assert metadata(found, "hours_behind_clock") >= 3
-    assert "see to what fills it" in found.description
+    assert "check what fills it" in found.description
 
 
 def test_the_patience_of_freshness_is_that_of_the_schedule(market):

@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from feature_backfill.commands.defaults import DEFAULT_TABLE
+from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 from feature_backfill.config import FeatureSet, Market, asset_slug, load_markets, market_from
 from feature_backfill.errors import UserError
 from feature_backfill.paths import absolute
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_extent
 
-FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list")
+FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list", "missing")
 
 
 def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tuple[Market, FeatureSet]:

@@ -1,0 +1,109 @@
+"""Reading markets from YAML files."""
+
+import os
+import reprlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from feature_backfill.config.schema import FeatureSet, HourlySchedule, Market, OhlcvSource
+from feature_backfill.errors import UserError
+
+CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"
+
+
+def configs_folder() -> Path:
+    """The folder that holds the market YAMLs: $FEATURE_BACKFILL_CONFIGS, or configs/ in the working folder."""
+    return Path(os.environ.get(CONFIGS_VARIABLE) or "configs").resolve()
+
+
+def load_markets(folder: Path | None = None) -> list[Market]:
+    """The markets of a folder's YAML files, sorted by name; dagster.yaml is not one of them.
+
+    Raises UserError if a file is wrong, or if two files use the same market name or the same target database.
+    """
+    folder = configs_folder() if folder is None else folder
+    files = sorted(path for path in [*folder.glob("*.yaml"), *folder.glob("*.yml")] if path.stem != "dagster")
+    markets = {path: load_market(path) for path in files}
+    _refuse_shared(markets, "market name", lambda market: market.name, "rename all but one of the markets")
+    _refuse_shared(
+        markets,
+        "target database",
+        lambda market: market.target_database,
+        "rows and bars of two markets would mix there: give each market a target_database of its own",
+    )
+    return sorted(markets.values(), key=lambda market: market.name)
+
+
+def _refuse_shared(markets: Mapping[Path, Market], what: str, of: Callable[[Market], object], remedy: str) -> None:
+    """Raise UserError that names the files of markets that have something in common which must not be shared."""
+    values = [of(market) for market in markets.values()]
+    files = [str(path) for path, market in markets.items() if values.count(of(market)) > 1]
+    if files:
+        raise UserError(f"these files use the same {what}: {', '.join(files)}; {remedy}")
+
+
+def load_market(path: Path) -> Market:
+    """The market that a YAML file describes. Raises UserError, as market_from does."""
+    try:
+        fields = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: expected a mapping with the fields {', '.join(Market.model_fields)}")
+    return market_from(fields, path.parent, str(path))
+
+
+def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
+    """The market that fields describe. Paths in them are relative to `folder`.
+
+    Raises UserError that names the origin, the field and what is allowed there.
+    """
+    try:
+        market = Market.model_validate(fields, context={"folder": folder})
+    except ValidationError as error:
+        raise UserError(f"{origin}: {'; '.join(map(_described, error.errors()))}") from error
+    for feature_set in market.feature_sets:
+        try:
+            _ = feature_set.names
+        except UserError as error:
+            raise UserError(f"{origin}: {error}") from error
+    return market
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain types only, and refuses a field that appears twice: PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"field {name} appears twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _described(error: ErrorDetails) -> str:
+    """One validation error as `field: what is wrong`; for an unknown field, with the fields that are allowed there."""
+    place = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    if error["type"] == "extra_forbidden":
+        return f"{place}: unknown field; allowed are {', '.join(_fields_at(error['loc']))}"
+    got = f", got {reprlib.repr(error['input'])}" if error["type"] not in ("missing", "value_error") else ""
+    return f"{place}: {message}{got}" if place else message
+
+
+def _fields_at(location: tuple[str | int, ...]) -> list[str]:
+    """The fields that are allowed beside the one at a location."""
+    nested: dict[str, type[BaseModel]] = {
+        "source": OhlcvSource,
+        "feature_sets": FeatureSet,
+        "schedule": HourlySchedule,
+    }
+    model = nested.get(str(location[0]), Market) if len(location) > 1 else Market
+    return list(model.model_fields)

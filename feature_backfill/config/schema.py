@@ -1,0 +1,208 @@
+"""What a market's YAML may say: where its OHLCV is, where its features go, and which feature sets it has."""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+
+from feature_backfill.config.feature_list import read_feature_list
+from feature_backfill.contracts import KeyContract, OhlcvIdentity
+from feature_backfill.engine.catalog import feature_names
+from feature_backfill.engine.lookback import Lookback
+from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
+from feature_backfill.errors import UserError
+from feature_backfill.hours import EARLIEST, to_utc
+from feature_backfill.paths import absolute
+
+LONGEST_LOOKBACK_HOURS = 24 * 366
+OTHER_JOBS = ("checks", "import_files", "repair")
+"""Names of the jobs that a market has in addition to those of its feature sets. No slug may equal one of them."""
+
+
+def _resolved(path: Any, info: ValidationInfo) -> Path:
+    """The absolute path. `~` and environment variables are expanded; a relative path starts at the YAML's folder."""
+    if not isinstance(path, str | Path):
+        raise ValueError(f"{path!r} is not a path")
+    expanded = os.path.expandvars(os.path.expanduser(str(path)))
+    unset = re.findall(r"\$\{?(\w+)", expanded)
+    if unset:
+        raise ValueError(f"environment variable {', '.join(unset)} is not set")
+    try:
+        return absolute((info.context or {}).get("folder", Path()) / expanded)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
+def _one_hour(text: Any) -> pd.Timestamp:
+    hour = to_utc([text])[0]
+    if hour != hour.floor("h"):
+        raise ValueError(f"{text} is not on the hour")
+    if hour < EARLIEST:
+        raise ValueError(f"{text} is before {EARLIEST:%Y}, earlier than any hourly bars; correct the date")
+    return hour
+
+
+def _printable(key: str) -> str:
+    if not key.strip() or not key.isprintable():
+        raise ValueError(f"{key!r} is blank or contains unprintable characters")
+    return key
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
+Key = Annotated[str, AfterValidator(_printable)]
+Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="an address or team:name")]
+HttpLink = Annotated[str, Field(pattern=r"^https?://")]
+Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
+Missing = Annotated[Literal["auto", "null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
+
+
+def asset_slug(key: str) -> str:
+    """A feature key as part of an asset name. Asset names take only letters, digits and underscores."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", key)
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class OhlcvSource(_Schema):
+    """An hourly OHLCV table with the columns timestamp, open, high, low, close and volume.
+
+    folder: CSV and Parquet files in it are imported into the table whenever they appear or change. Without a folder,
+    somebody else fills the table and the project only reads it.
+    """
+
+    database: ConfigPath
+    table: Annotated[str, Field(min_length=1)]
+    folder: ConfigPath | None = None
+
+
+class HourlySchedule(_Schema):
+    """When a run by the clock computes the hour that has just closed, and how long it waits for that hour's OHLCV row.
+
+    minute: past each hour; retries: how often the run looks again for a late row; wait_seconds: between two attempts.
+    """
+
+    minute: Annotated[int, Field(ge=0, le=59, strict=True)] = 5
+    retries: Annotated[int, Field(ge=0, strict=True)] = 6
+    wait_seconds: Annotated[float, Field(ge=0)] = 300
+
+
+class FeatureSet(_Schema):
+    """What is stored under one feature key.
+
+    base_hours, buffer_hours: the lookback, see `lookback`; buffer hours only complete the oldest bar.
+    missing: how NaN and infinite values are stored: "null" as JSON null, "nan" as the bare tokens NaN, Infinity and
+        -Infinity. "auto" continues as the stored rows of the key have it, and starts a new key with null.
+    at_most: the largest number of hours that one tick of the sensor requests; later ticks request the rest.
+    """
+
+    key: Key
+    base_hours: Annotated[int, Field(ge=1, le=LONGEST_LOOKBACK_HOURS, strict=True)] = 720
+    buffer_hours: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_HOURS, strict=True)] = 0
+    timeframes: Timeframes = DEFAULT_TIMEFRAMES
+    feature_list: ConfigPath | None = None
+    missing: Missing = "auto"
+    at_most: Annotated[int, Field(ge=1, strict=True)] = 24 * 365
+
+    @property
+    def slug(self) -> str:
+        """The key as part of an asset name."""
+        return asset_slug(self.key)
+
+    @property
+    def bar_timeframes(self) -> tuple[str, ...]:
+        """The timeframes above 1H, whose bars are kept in tables."""
+        return tuple(timeframe for timeframe in self.timeframes if timeframe != "1H")
+
+    @property
+    def lookback(self) -> Lookback:
+        """The hours that a row is computed from."""
+        return Lookback(self.base_hours, self.buffer_hours)
+
+    @property
+    def settings(self) -> str:
+        """A digest of the settings that decide a row's content: lookback, timeframes and names."""
+        parts = (self.base_hours, self.buffer_hours, self.timeframes, self.names)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @property
+    def names(self) -> list[str]:
+        """The feature names to store, in order. Raises UserError if the feature list cannot be used."""
+        computed = feature_names(self.timeframes)
+        return computed if self.feature_list is None else read_feature_list(self.feature_list, computed)
+
+    def contract(self, market: "Market") -> KeyContract:
+        """What a row of this feature set is, computed from the OHLCV of a market."""
+        missing = None if self.missing == "auto" else self.missing
+        return KeyContract(
+            tuple(self.names), self.timeframes, self.base_hours, self.buffer_hours, missing, market.ohlcv_identity
+        )
+
+
+class Market(_Schema):
+    """One market: its hourly OHLCV, its feature sets, and the database that holds everything derived from the OHLCV.
+
+    owners: of the market's assets, as e-mail addresses or `team:name`; links: web pages about the market, by title.
+    """
+
+    name: Name
+    first_hour: Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
+    source: OhlcvSource
+    target_database: ConfigPath
+    feature_sets: tuple[FeatureSet, ...]
+    schedule: HourlySchedule = HourlySchedule()
+    owners: tuple[Owner, ...] = ()
+    links: dict[str, HttpLink] = {}
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Market":
+        slugs = [feature_set.slug for feature_set in self.feature_sets]
+        shared = [feature_set.key for feature_set in self.feature_sets if slugs.count(feature_set.slug) > 1]
+        if shared:
+            raise ValueError(
+                f"feature_sets: the keys {', '.join(map(repr, shared))} map to the same asset name; rename all but one"
+            )
+        taken = [slug for slug in slugs if slug in OTHER_JOBS or slug in (f"{other}__plan" for other in slugs)]
+        if taken:
+            raise ValueError(f"feature_sets: this market has another job named {', '.join(taken)}; rename the key")
+        return self
+
+    @property
+    def ohlcv_identity(self) -> OhlcvIdentity:
+        """Which OHLCV everything in the target database is derived from."""
+        return OhlcvIdentity(self.name, str(self.source.database), self.source.table)
+
+    @property
+    def bar_timeframes(self) -> tuple[str, ...]:
+        """The timeframes above 1H that at least one feature set uses."""
+        return tuple(dict.fromkeys(used for feature_set in self.feature_sets for used in feature_set.bar_timeframes))
+
+    @property
+    def lookback(self) -> Lookback:
+        """The longest lookback of the feature sets."""
+        lookbacks = (feature_set.lookback for feature_set in self.feature_sets)
+        return max(lookbacks, key=lambda lookback: lookback.hours, default=Lookback(base_hours=1))
+
+    def feature_set(self, key: str) -> FeatureSet:
+        """The feature set with a key. Raises UserError, listing the keys that exist, if there is none."""
+        for feature_set in self.feature_sets:
+            if feature_set.key == key:
+                return feature_set
+        raise UserError(
+            f"market {self.name} has no feature set {key!r}; it has {', '.join(s.key for s in self.feature_sets)}"
+        )
