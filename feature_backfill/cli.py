@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 
 from rich_argparse import RichHelpFormatter
 
+from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 from feature_backfill.errors import RunError, UserError
 
 DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
-DEFAULT_TABLE = "ohlcv_btcusdt_1h"
 
 
 class _Parser(argparse.ArgumentParser):

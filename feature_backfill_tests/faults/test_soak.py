@@ -20,7 +20,8 @@ from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import synthetic_ohlcv
-from feature_backfill.store.features import TABLE, read_features
+from feature_backfill.store.features import TABLE
+from feature_backfill.store.reading import read_features
 from feature_backfill_tests.automation.ticks import Sensor
 from feature_backfill_tests.faults.scene import Scene, give_up_silent_runs, new_scene, require_kept
 from feature_backfill_tests.holders import held_by_another_process
