@@ -7,7 +7,7 @@ import duckdb
 import pandas as pd
 
 from benchmarks.market import BASE_HOURS, FIRST_HOUR, ohlcv_and_targets
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.shared.instance import shipped_config
 
 NAME = "bench"
 FEATURE_KEYS = ("first", "second")

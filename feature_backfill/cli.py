@@ -6,6 +6,7 @@ Commands are imported when they are called, so that --help answers at once.
 
 import argparse
 import gc
+import io
 import logging
 import os
 import sys
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
     )
     _add_export(commands.add_parser("export", help="stored rows of a feature key into a Parquet file"))
+    _add_keys(commands.add_parser("keys", help="the feature keys of a database, and what a row of each is"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
@@ -70,6 +72,11 @@ def _add_feature_set(command: argparse.ArgumentParser) -> None:
     what.add_argument("--buffer-hours", type=int, help="hours before them that complete the oldest bar (0)")
     what.add_argument("--timeframes", nargs="+", metavar="T", help="bars, of 1H 2H 3H 4H 6H 8H 12H 1D (1H 4H 12H 1D)")
     what.add_argument("--feature-list", type=Path, help="JSON array of the names to store (all)")
+    what.add_argument(
+        "--missing",
+        choices=("auto", "null", "nan"),
+        help="how NaN and infinities are stored: JSON null, bare tokens, or as the key's rows have them (auto)",
+    )
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -126,6 +133,11 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
 
 
+def _add_keys(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+    command.add_argument("--json", action="store_true", help="print a JSON list with an object for each key")
+
+
 def _add_repair(command: argparse.ArgumentParser) -> None:
     command.add_argument("--feature-key", help="the market that has this key; without it all of configs/")
     _add_databases(command)
@@ -141,10 +153,14 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
-    options = parser().parse_args(arguments)
-    command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
+    """Run a command; returns the exit code. Flags without a command, as the script took them, mean `run`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0].startswith("--") and given[0] != "--help":
+        given.insert(0, "run")
+    options = parser().parse_args(given)
     try:
+        _require_working_folder()
+        command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
         return int(command.execute(options))
     except UserError as error:
         print(f"feature-backfill {options.command}: {error}", file=sys.stderr)
@@ -157,12 +173,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def script() -> NoReturn:
-    """Run a command and end the process, without taking apart all that was imported, which takes half a second more.
+def _require_working_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError("the working folder was deleted; change to another one with cd") from error
 
-    Databases are closed by then; nothing is left to be done at exit but to flush.
+
+def script() -> NoReturn:
+    """Run a command and end the process without tearing down the imported modules, which takes half a second.
+
+    Databases are closed by then. Only the output is left to be flushed.
     """
-    gc.set_threshold(100_000, 50, 100)  # what is imported stays: to go through it again and again takes a second
+    gc.set_threshold(100_000, 50, 100)  # the imported modules stay: collecting among them costs a second
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     try:
         code = main()
         logging.shutdown()

@@ -11,9 +11,9 @@ from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.assets.target import target_database, target_key
 from feature_backfill.automation.checks import checks_job, checks_schedule
+from feature_backfill.automation.dry_run import plan_job
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
-from feature_backfill.automation.plans import plan_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor

@@ -11,9 +11,6 @@ from numbers import Number
 import pandas as pd
 
 HOUR = pd.Timedelta(hours=1)
-DEFAULT_REACH = 48 * HOUR
-"""A range without a given first hour begins this far before its last hour: it has 49 hours, both ends included."""
-
 EARLIEST = pd.Timestamp("1973-01-01")
 """No market has hourly bars older than this. An earlier timestamp was read in the wrong unit of time."""
 

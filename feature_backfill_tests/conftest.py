@@ -3,7 +3,7 @@ import shutil
 import dagster as dg
 import pytest
 
-from feature_backfill.commands.instance import local_instance, shipped_config
+from feature_backfill.commands.shared.instance import local_instance, shipped_config
 
 
 def pytest_collection_modifyitems(items):

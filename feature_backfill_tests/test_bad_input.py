@@ -13,7 +13,7 @@ import pytest
 from feature_backfill.assets.names import features_key
 from feature_backfill.automation.jobs import job_name, range_tags
 from feature_backfill.cli import main
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import hour_range, partition_key
 from feature_backfill.store.database import connect

@@ -48,7 +48,7 @@ def test_paths_are_relative_to_the_file_and_variables_expanded(write, tmp_path):
 
 def test_feature_sets_have_the_defaults_of_the_script(write):
     everything, some = load_market(write(GOOD)).feature_sets
-    assert (everything.base_hours, everything.buffer_hours, everything.missing) == (720, 0, "null")
+    assert (everything.base_hours, everything.buffer_hours, everything.missing) == (720, 0, "auto")
     assert everything.timeframes == ("1H", "4H", "12H", "1D")
     assert everything.names == feature_names()
     assert (some.timeframes, some.names, some.missing) == (("1H", "1D"), ["log_close_1D", "log_close_1H"], "nan")
@@ -62,7 +62,7 @@ WRONG = {
     "$DATA": ("$NOWHERE", "source.database: environment variable NOWHERE is not set"),
     "base_hours: 168": ("base_hours: 0", "base_hours: Input should be greater than or equal to 1, got 0"),
     "[1h, 24H]": ("[1H, 5H]", "timeframe '5H' does not divide a day; allowed are 1H, 2H, 3H"),
-    "missing: nan": ("missing: none", "missing: Input should be 'null' or 'nan', got 'none'"),
+    "missing: nan": ("missing: none", "missing: Input should be 'auto', 'null' or 'nan', got 'none'"),
     "some-hours\n    base_hours: 168": ("a.b\n  - key: a_b", "the keys 'a.b', 'a_b' map to the same asset name"),
     "key: some-hours": ("key: repair", "feature_sets: this market has another job named repair; rename the key"),
     "lists/names.json": ("lists/nowhere.json", "nowhere.json: No such file or directory"),
@@ -90,7 +90,8 @@ def test_a_file_that_is_not_a_mapping_is_refused(write, text):
 
 def test_a_folder_holds_a_market_a_file_and_dagsters_own_settings(write, tmp_path):
     write(GOOD)
-    write(GOOD.replace("name: btc", "name: another"), "another.yaml")
+    other = GOOD.replace("name: btc", "name: another").replace("features.duckdb", "other.duckdb")
+    write(other, "another.yaml")
     write("telemetry: {enabled: false}", "dagster.yaml")
     assert [market.name for market in load_markets(tmp_path)] == ["another", "btc"]
 

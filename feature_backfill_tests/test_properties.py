@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feature_backfill.assets import features as features_module
-from feature_backfill.assets.plan import make_plan
+from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.automation.jobs import job_name, range_tags
 from feature_backfill.checks import oracle
-from feature_backfill.commands.backfill import QUIET
+from feature_backfill.commands.shared.backfill import QUIET
 from feature_backfill.definitions import build_definitions
-from feature_backfill.engine.compute import compute_features
+from feature_backfill.engine.compute import compute_rows
 from feature_backfill.hours import hour_range
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill.store.database import connect
@@ -75,8 +75,8 @@ def test_what_is_stored_is_the_oracles_and_nothing_that_saw_a_fault(tmp_path_fac
     feature_set = market.feature_sets[0]
     every = hour_range(FIRST, FIRST + (HOURS - 1) * HOUR)
 
-    plan = make_plan(market, feature_set, every)
-    result = compute_features(plan.ohlcv, every, base_hours, 0, timeframes)
+    plan = plan_of(market, feature_set, every)
+    result = compute_rows(plan.rows, every, feature_set.lookback, timeframes, {})
     with connect(market.target_database, read_only=False) as connection:
         ensure_features_table(connection)
         write_features(connection, "short", result.features)

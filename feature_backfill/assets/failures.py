@@ -1,4 +1,4 @@
-"""Errors that the operator can mend, as failures of a step."""
+"""Errors that the operator can mend, as failures of a step that show one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ from feature_backfill.errors import UserError
 
 
 @contextmanager
-def told_to_the_operator() -> Iterator[None]:
-    """Turn a UserError into a dagster.Failure: its one line stands in the run, without a retry that could not help."""
+def user_errors_fail_the_step() -> Iterator[None]:
+    """Turn a UserError of the block into a dagster.Failure with its message. It allows no retry: none could help."""
     try:
         yield
     except UserError as error:

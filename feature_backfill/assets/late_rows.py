@@ -1,4 +1,4 @@
-"""What a run started by the clock does about hourly rows that are late."""
+"""How a run that the clock started waits for hourly rows that are late."""
 
 import dagster as dg
 import pandas as pd
@@ -8,13 +8,13 @@ from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_hours
 
 WAIT_TAG = "feature_backfill/wait_for_rows"
-"""Run tag. "true": a step whose hours lack a row tries again as the market's schedule says, then fails."""
+"""Run tag. With the value "true", a step whose hours lack a row retries as the market's schedule says, then fails."""
 
 
 def wait_for_rows(context: dg.AssetExecutionContext, market: Market, hours: pd.DatetimeIndex) -> None:
-    """Where the run's tag asks for it, put the step off, and in the end fail it, while OHLCV lacks a row of its hours.
+    """Put the step off while OHLCV lacks a row of its hours, if the run's tag asks for that.
 
-    Raises RetryRequested, or Failure that names the hours when the schedule's retries are used up.
+    Raises RetryRequested, or Failure with the missing hours once the retries of the schedule are used up.
     """
     if context.run.tags.get(WAIT_TAG) != "true":
         return

@@ -1,4 +1,4 @@
-"""The hourly rows as an asset: never executed, its hours are reported by whoever brings the rows."""
+"""The asset of the hourly rows. Nothing executes it: whoever brings rows reports their hours."""
 
 import dagster as dg
 import pandas as pd
@@ -12,11 +12,11 @@ from feature_backfill.store.database import PATIENCE_S, connect
 from feature_backfill.store.ohlcv import ohlcv_extent, ohlcv_hours
 
 FEW_HOURS = 100
-"""Up to so many hours, Dagster is asked for these only."""
+"""Up to this many hours, Dagster is asked about these alone; above it, about all of the asset."""
 
 
 def ohlcv_asset(market: Market) -> dg.AssetSpec:
-    """The source table; an hour that it lacks stays missing."""
+    """The source table. An hour without a row stays missing."""
     columns = [dg.TableColumn("timestamp", "timestamp", "opening time of the bar, UTC")]
     columns += [dg.TableColumn(name, "double") for name in COLUMNS]
     filled = f"imported from the files of {market.source.folder}" if market.source.folder else "filled by somebody else"
@@ -46,9 +46,9 @@ def unreported_hours(
     hours: pd.DatetimeIndex | None = None,
     patience: float = PATIENCE_S,
 ) -> pd.DatetimeIndex:
-    """The closed hours that the table holds and Dagster does not know as materialized.
+    """The closed hours that the table holds and that Dagster does not show as materialized.
 
-    hours: among these, of any order; by default, among all. patience: seconds to wait for a database that is taken.
+    hours: look at these only, in any order; by default at all. patience: seconds to wait for a database in use.
     """
     with connect(market.source.database, read_only=True, patience=patience) as connection:
         extent = ohlcv_extent(connection, market.source.table) if hours is None else (hours.min(), hours.max())
@@ -72,7 +72,7 @@ def report_present(instance: dg.DagsterInstance, market: Market, hours: pd.Datet
 
 
 def report_ohlcv(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> int:
-    """Report those of the hours that are closed, in the table, and not known to Dagster; returns how many they are."""
+    """Report the hours that are closed, in the table, and not yet shown as materialized. Returns their number."""
     unreported = unreported_hours(instance, market, hours)
     report_present(instance, market, unreported)
     return len(unreported)

@@ -1,4 +1,4 @@
-"""What a run of features tells whoever started it in the same process."""
+"""Progress of a run, for the code that started it in the same process."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ import pandas as pd
 class RunReport:
     """What a run did.
 
-    computed, kept, absent: numbers of hours; skipped: reason by hour; seconds: spent on each part.
+    computed, kept, absent: numbers of hours. skipped: SkipReason by hour. seconds: time spent on each part.
     """
 
     computed: int = 0
@@ -20,18 +20,18 @@ class RunReport:
 
     @property
     def hours_per_second(self) -> float:
-        """Computed hours a second, storing included."""
+        """Hours computed and stored a second."""
         return self.computed / sum(self.seconds.values()) if self.computed else 0.0
 
 
 class ProgressListener:
-    """Hears of a run's progress; this one does nothing with it. A resource, so that a front door can put its own in."""
+    """Listens to the progress of a run, and ignores it. A resource, which a command replaces by its progress bar."""
 
     def planned(self, hours: int) -> None:
-        """So many hours will be computed."""
+        """Called with the number of hours that will be computed."""
 
     def stored(self, hours: int) -> None:
-        """So many more hours are computed and stored."""
+        """Called with the number of hours that were stored since the last call."""
 
     def finished(self, report: RunReport) -> None:
-        """The run is done."""
+        """Called when the run is done."""

@@ -1,4 +1,4 @@
-"""The hours that a run is about."""
+"""The hours of a run."""
 
 import dagster as dg
 import pandas as pd

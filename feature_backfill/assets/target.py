@@ -13,17 +13,17 @@ from feature_backfill.store.database import connect
 
 
 class TargetDatabase(DuckDBResource):
-    """dagster-duckdb's resource, with the project's way of opening a file: patient, in UTC, closed at the end."""
+    """The DuckDB resource of dagster-duckdb, opened as the project opens files: in UTC, waiting for its turn."""
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection for writing, which nobody else has meanwhile."""
+        """The only connection that writes to the database; closed at the end of the block."""
         with connect(Path(self.database), read_only=False) as connection:
             yield connection
 
 
 def target_key(market: Market) -> str:
-    """The resource's key: `target_<market>`; it begins with a letter, as it must, whatever the market is called."""
+    """The key of the resource, `target_<market>`. The prefix makes it begin with a letter, as Dagster demands."""
     return f"target_{market.name}"
 
 
@@ -33,6 +33,6 @@ def target_database(market: Market) -> TargetDatabase:
 
 
 def target_of_run(context: dg.AssetExecutionContext, market: Market) -> TargetDatabase:
-    """The resource in a run whose asset requires target_key(market)."""
+    """The resource of a run whose asset requires target_key(market)."""
     target: TargetDatabase = getattr(context.resources, target_key(market))
     return target

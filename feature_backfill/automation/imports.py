@@ -71,7 +71,7 @@ def import_job(market: Market) -> dg.JobDefinition:
 
 
 def _log(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
-    context.log.info(f"{name}: {report.new} rows new, {report.changed} changed, {report.same} unchanged")
+    context.log.info(f"{name}: {report.new} rows new, {report.changed} changed, {report.same} the same")
     for reason, count in report.refused.items():
         context.log.warning(f"{name}: refused {count}, {reason} (first: {report.examples[reason]})")
 

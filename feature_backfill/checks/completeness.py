@@ -1,16 +1,13 @@
 """Is every hour stored that can be computed?"""
 
-from collections import Counter
-
 import dagster as dg
 
-from feature_backfill.assets.plan import make_plan
-from feature_backfill.assets.standing import ABSENT
+from feature_backfill.assets.decisions import plan_of
 from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.checks.stored import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.engine.soundness import kind_of
 from feature_backfill.hours import hour_range
+from feature_backfill.planning.standing import impossible_by_kind
 
 
 def completeness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
@@ -21,23 +18,22 @@ def completeness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult
     """
     stored = hours_with_rows(market, feature_set)
     missing = hour_range(stored[0], stored[-1]).difference(stored)
-    told = f"{len(stored)} hours stored from {stored[0]} to {stored[-1]}"
+    text = f"{len(stored)} hours stored from {stored[0]} to {stored[-1]}"
     if missing.empty:
-        return dg.AssetCheckResult(passed=True, description=f"{told}, none missing", metadata={"hours": len(stored)})
-    plan = make_plan(market, feature_set, missing)
+        return dg.AssetCheckResult(passed=True, description=f"{text}, none missing", metadata={"hours": len(stored)})
+    plan = plan_of(market, feature_set, missing)
     lost = plan.compute
-    cannot = Counter(kind_of(reason) for reason in plan.skipped) + Counter({ABSENT: len(plan.absent)})
-    told += f"; {len(missing) - len(lost)} cannot be computed"
+    text += f"; {len(missing) - len(lost)} cannot be computed"
     if len(lost):
-        told += f"; {len(lost)} can be computed and are not stored, the newest {newest_range(lost)}: materialize them"
+        text += f"; {len(lost)} can be computed and are not stored, the newest {newest_range(lost)}: materialize them"
     return dg.AssetCheckResult(
         passed=lost.empty,
         severity=dg.AssetCheckSeverity.WARN,
-        description=told,
+        description=text,
         metadata={
             "hours": len(stored),
             "hours_lost": len(lost),
-            "hours_that_cannot_be_computed": dict(cannot),
+            "hours_that_cannot_be_computed": impossible_by_kind(plan),
             **listed("lost", ranges(lost)),
         },
     )

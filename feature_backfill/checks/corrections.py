@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from feature_backfill.assets.plan import staleness
+from feature_backfill.assets.decisions import staleness_of
 from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.checks.stored import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
@@ -15,22 +15,22 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     as wrong as one that was miscalculated. Rows that others stored have no digest; of those, parity sees a sample.
     """
     stored = hours_with_rows(market, feature_set)
-    found = staleness(market, feature_set, stored)
+    found = staleness_of(market, feature_set, stored)
     stale, other = found.stale, found.other_settings
-    told = f"{len(stored)} rows, {len(stale) or 'none'} stale"
+    text = f"{len(stored)} rows, {len(stale) or 'none'} stale"
     if len(stale):
-        told += (
+        text += (
             f", the newest {newest_range(stale)}: OHLCV was corrected after they were stored; "
             f"feature-backfill recompute-stale --feature-key {feature_set.key}"
         )
     if len(found.unsound):
-        told += f"; {len(found.unsound)} of them rest on rows that are gone or bad now and cannot be computed anew"
+        text += f"; {len(found.unsound)} of them rest on rows that are gone or bad now and cannot be computed anew"
     if len(other):
-        told += f"; {len(other)} rows, the newest {newest_range(other)}, were stored under other settings of this key"
+        text += f"; {len(other)} rows, the newest {newest_range(other)}, were stored under other settings of this key"
     return dg.AssetCheckResult(
         passed=stale.empty and other.empty,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told,
+        description=text,
         metadata={
             "hours_stale": len(stale),
             "hours_no_longer_sound": len(found.unsound),

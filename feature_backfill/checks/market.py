@@ -19,7 +19,7 @@ from collections.abc import Callable
 import dagster as dg
 from pydantic import Field
 
-from feature_backfill.assets.failures import told_to_the_operator
+from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.names import features_key, ohlcv_key
 from feature_backfill.checks.completeness import completeness
 from feature_backfill.checks.corrections import corrections
@@ -75,7 +75,7 @@ def market_checks(market: Market) -> list[dg.AssetChecksDefinition]:
 def _ohlcv_check(market: Market, look: Callable[[Market], dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=checked_key(ohlcv_key(market)), name=look.__name__, description=_first_line(look))
     def check() -> dg.AssetCheckResult:
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             return look(market)
 
     return check
@@ -88,7 +88,7 @@ def _features_check(
 
     @dg.asset_check(asset=key, name=look.__name__, description=_first_line(look))
     def check() -> dg.AssetCheckResult:
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             return look(market, feature_set)
 
     return check
@@ -100,7 +100,7 @@ def _parity_check(market: Market, feature_set: FeatureSet) -> dg.AssetChecksDefi
     @dg.asset_check(asset=key, name=parity.__name__, description=_first_line(parity))
     def check(config: ParityConfig) -> dg.AssetCheckResult:
         seed = random.randrange(2**31) if config.seed is None else config.seed
-        with told_to_the_operator():
+        with user_errors_fail_the_step():
             return parity(market, feature_set, config.hours or sample_size(feature_set), seed)
 
     return check

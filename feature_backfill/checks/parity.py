@@ -42,7 +42,7 @@ class Finding:
 
 def sample_size(feature_set: FeatureSet) -> int:
     """How many hours to recompute: the fewer, the longer their windows."""
-    return min(MOST_HOURS, max(FEWEST_HOURS, LOOKED_BACK_ON // feature_set.lookback_hours))
+    return min(MOST_HOURS, max(FEWEST_HOURS, LOOKED_BACK_ON // feature_set.lookback.hours))
 
 
 def sample(stored: pd.DatetimeIndex, size: int, seed: int) -> pd.DatetimeIndex:
@@ -67,24 +67,24 @@ def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.
         rows = values_at(connection, feature_set.key, sample(stored, size, seed), feature_set.names)
     first, last = rows.index[0], rows.index[-1]
     with connect(market.source.database, read_only=True) as connection:
-        start = first - (feature_set.lookback_hours - 1) * HOUR
+        start = feature_set.lookback.first_hour(first)
         ohlcv = normalized_ohlcv(read_ohlcv(connection, market.source.table, start, last))
     found = (
         _finding(feature_set, hour, dict(zip(rows.columns, row, strict=True)), ohlcv)
         for hour, row in zip(rows.index, rows.to_numpy().tolist(), strict=True)
     )
     findings = [finding for finding in found if finding is not None]
-    told = f"{len(rows)} of {len(stored)} rows recomputed, "
+    text = f"{len(rows)} of {len(stored)} rows recomputed, "
     if findings:
         hours = ", ".join(str(finding.hour) for finding in findings[-3:])
-        told += (
+        text += (
             f"{len(findings)} depart from what OHLCV gives now, the newest {hours}: the check corrections tells "
             "whether OHLCV was changed or the rows; recompute what is stale, or materialize the hours with overwrite"
         )
     return dg.AssetCheckResult(
         passed=not findings,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told if findings else f"{told}all agree",
+        description=text if findings else f"{text}all agree",
         metadata={
             "seed": seed,
             "hours_recomputed": len(rows),
@@ -98,7 +98,7 @@ def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.
 
 
 def _finding(feature_set: FeatureSet, hour: pd.Timestamp, row: dict[str, float], ohlcv: pd.DataFrame) -> Finding | None:
-    start = hour - (feature_set.lookback_hours - 1) * HOUR
+    start = feature_set.lookback.first_hour(hour)
     window = ohlcv.iloc[slice(*ohlcv["timestamp"].searchsorted([start, hour + HOUR]))]
     bars = oracle.bars_of_hour(
         oracle.hourly_rows(window),

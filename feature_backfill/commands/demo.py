@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.ohlcv import report_ohlcv
-from feature_backfill.assets.plan import make_plan
-from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines, summary
-from feature_backfill.commands.instance import LOCAL_HOME, local_instance, shipped_config
+from feature_backfill.commands.shared.backfill import backfill, summary
+from feature_backfill.commands.shared.instance import LOCAL_HOME, local_instance, shipped_config
 from feature_backfill.config import Market, load_market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range
+from feature_backfill.paths import absolute
+from feature_backfill.planning.ranges import ranges_of_command
+from feature_backfill.planning.wording import skip_lines
 from feature_backfill.sources.files import import_files
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 
@@ -24,19 +27,23 @@ SHIPPED = ("demo.yaml", "dagster.yaml", "feature_lists/binance_btcusdt_p60_defau
 
 def execute(options: argparse.Namespace) -> int:
     """Make, import, backfill and sum up. Everything goes into the one folder; running it again computes nothing."""
-    folder = options.folder.resolve()
+    folder = absolute(options.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--folder {folder} cannot be a folder: {error.strerror}; name another one") from error
     market = _configured(folder)
-    if options.hours < 2 * market.lookback_hours:
+    if options.hours < 2 * market.lookback.hours:
         raise UserError(
-            f"--hours {options.hours} is too few: a row needs {market.lookback_hours}, take at least twice that"
+            f"--hours {options.hours} is too few: a row needs {market.lookback.hours}, take at least twice that"
         )
     _import_synthetic(market, options.hours)
     with local_instance(folder / LOCAL_HOME) as instance:
         every = hour_range(market.first_hour, market.first_hour + pd.Timedelta(hours=options.hours - 1))
         report_ohlcv(instance, market, every)
         for feature_set in market.feature_sets:
-            plan = make_plan(market, feature_set, every)
-            done = backfill(instance, market, feature_set, ranges_to_run(plan, every, listed=False))
+            plan = plan_of(market, feature_set, every)
+            done = backfill(instance, market, feature_set, ranges_of_command(plan, listed=False))
             print(summary(feature_set, plan, done))
             print("\n".join(skip_lines(plan.skipped)))
     print(f"\nOHLCV:    {market.source.database}, table {market.source.table}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from feature_backfill.commands.selection import parsed_hour
+from feature_backfill.commands.shared.hours import parsed_hour
 from feature_backfill.errors import UserError
 from feature_backfill.store.features import read_features
 

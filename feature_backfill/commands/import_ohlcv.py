@@ -3,8 +3,8 @@
 import argparse
 
 from feature_backfill.assets.ohlcv import report_ohlcv
-from feature_backfill.commands.instance import dagster_instance
-from feature_backfill.commands.market import market_of_table
+from feature_backfill.commands.shared.instance import dagster_instance
+from feature_backfill.commands.shared.market import market_of_table
 from feature_backfill.sources.files import import_files
 
 

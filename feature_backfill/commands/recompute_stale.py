@@ -2,11 +2,13 @@
 
 import argparse
 
-from feature_backfill.assets.plan import staleness
-from feature_backfill.commands.backfill import backfill, skip_lines
-from feature_backfill.commands.instance import dagster_instance
-from feature_backfill.commands.market import market_and_feature_set
+from feature_backfill.assets.decisions import staleness_of
+from feature_backfill.commands.shared.backfill import backfill
+from feature_backfill.commands.shared.instance import dagster_instance
+from feature_backfill.commands.shared.market import market_and_feature_set
 from feature_backfill.hours import contiguous_runs
+from feature_backfill.planning.plan import Keep
+from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 
@@ -16,7 +18,7 @@ def execute(options: argparse.Namespace) -> int:
     market, feature_set = market_and_feature_set(options, options.feature_key)
     with connect(market.target_database, read_only=True) as connection:
         stored = stored_hours(connection, feature_set.key, market.first_hour)
-    found = staleness(market, feature_set, stored)
+    found = staleness_of(market, feature_set, stored)
     print(f"{feature_set.key}: {len(found.stale)} of {len(stored)} stored hours are stale")
     if len(found.other_settings):
         print(
@@ -35,6 +37,6 @@ def execute(options: argparse.Namespace) -> int:
         print(f"{'to compute' if options.dry_run else 'computing'} {first} .. {last}")
     if ranges and not options.dry_run:
         with dagster_instance() as instance:
-            done = backfill(instance, market, feature_set, ranges, stale=True)
+            done = backfill(instance, market, feature_set, ranges, Keep.CURRENT)
         print(f"computed {done.computed} hours anew in {done.seconds:.1f} s")
     return 0

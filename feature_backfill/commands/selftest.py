@@ -10,13 +10,16 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from feature_backfill.assets.plan import make_plan
-from feature_backfill.commands.backfill import backfill, ranges_to_run, skip_lines
-from feature_backfill.commands.market import market_and_feature_set, market_with_key
-from feature_backfill.commands.selection import parsed_hour
+from feature_backfill.assets.decisions import plan_of
+from feature_backfill.commands.shared.backfill import backfill
+from feature_backfill.commands.shared.hours import parsed_hour
+from feature_backfill.commands.shared.market import market_and_feature_set, market_with_key
 from feature_backfill.config import Market
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import HOUR
+from feature_backfill.planning.ranges import ranges_of_command
+from feature_backfill.planning.reach import resolved_range
+from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import delete_features, last_stored_hour, read_features, stored_hours
 
@@ -34,7 +37,7 @@ def execute(options: argparse.Namespace) -> int:
     market, feature_set = market_and_feature_set(options, options.feature_key)
     _require_unused(market, feature_set.key)
     hours = _hours_to_compare(options, market)
-    plan = make_plan(market, feature_set, hours)
+    plan = plan_of(market, feature_set, hours)
     print(f"OHLCV: table {market.source.table} of {market.source.database}")
     print(f"rows under {options.compare_key}: {len(hours)} hours, {hours[0]} .. {hours[-1]}")
     print("\n".join(skip_lines(plan.skipped)), end="\n" if len(plan.skipped) else "")
@@ -42,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
         raise UserError("none of these hours can be computed; choose others with --start and --end")
     try:
         with dg.DagsterInstance.ephemeral() as instance:
-            backfill(instance, market, feature_set, ranges_to_run(plan, hours, listed=True))
+            backfill(instance, market, feature_set, ranges_of_command(plan, listed=True))
         differing = _differences(market, feature_set.key, options.compare_key, plan.compute)
     finally:
         with connect(market.target_database, read_only=False) as connection:
@@ -70,9 +73,10 @@ def _hours_to_compare(options: argparse.Namespace, market: Market) -> pd.Datetim
     """The stored hours of the key to compare with: the last day's, or those from --start to --end."""
     start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
     with connect(market.target_database, read_only=True) as connection:
-        last = end if end is not None else last_stored_hour(connection, options.compare_key)
-        first = start if start is not None or last is None else last - REACH
-        hours = stored_hours(connection, options.compare_key, first, last)
+        newest = last_stored_hour(connection, options.compare_key)
+        hours = pd.DatetimeIndex([])
+        if newest is not None:
+            hours = stored_hours(connection, options.compare_key, *resolved_range(start, end, newest, REACH))
     if hours.empty:
         raise UserError(f"no rows of {options.compare_key!r} in {market.target_database} to compare with")
     return hours

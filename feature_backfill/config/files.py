@@ -2,6 +2,7 @@
 
 import os
 import reprlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,27 @@ def configs_folder() -> Path:
 def load_markets(folder: Path | None = None) -> list[Market]:
     """The markets of a folder's YAML files, sorted by name; dagster.yaml is not one of them.
 
-    Raises UserError if a file is wrong or two files use the same market name.
+    Raises UserError if a file is wrong, or if two files use the same market name or the same target database.
     """
     folder = configs_folder() if folder is None else folder
     files = sorted(path for path in [*folder.glob("*.yaml"), *folder.glob("*.yml")] if path.stem != "dagster")
     markets = {path: load_market(path) for path in files}
-    names = [market.name for market in markets.values()]
-    shared = [str(path) for path, market in markets.items() if names.count(market.name) > 1]
-    if shared:
-        raise UserError(f"these files use the same market name: {', '.join(shared)}; rename all but one of the markets")
+    _refuse_shared(markets, "market name", lambda market: market.name, "rename all but one of the markets")
+    _refuse_shared(
+        markets,
+        "target database",
+        lambda market: market.target_database,
+        "rows and bars of two markets would mix there: give each market a target_database of its own",
+    )
     return sorted(markets.values(), key=lambda market: market.name)
+
+
+def _refuse_shared(markets: Mapping[Path, Market], what: str, of: Callable[[Market], object], remedy: str) -> None:
+    """Raise UserError that names the files of markets that have something in common which must not be shared."""
+    values = [of(market) for market in markets.values()]
+    files = [str(path) for path, market in markets.items() if values.count(of(market)) > 1]
+    if files:
+        raise UserError(f"these files use the same {what}: {', '.join(files)}; {remedy}")
 
 
 def load_market(path: Path) -> Market:

@@ -19,7 +19,9 @@ from pydantic import (
 )
 
 from feature_backfill.config.feature_list import read_feature_list
+from feature_backfill.contracts import KeyContract, OhlcvIdentity
 from feature_backfill.engine.catalog import feature_names
+from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
 from feature_backfill.errors import UserError
 from feature_backfill.hours import EARLIEST, to_utc
@@ -65,7 +67,7 @@ Key = Annotated[str, AfterValidator(_printable)]
 Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="an address or team:name")]
 HttpLink = Annotated[str, Field(pattern=r"^https?://")]
 Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
-Missing = Annotated[Literal["null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
+Missing = Annotated[Literal["auto", "null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
 
 
 def asset_slug(key: str) -> str:
@@ -103,9 +105,9 @@ class HourlySchedule(_Schema):
 class FeatureSet(_Schema):
     """What is stored under one feature key.
 
-    base_hours, buffer_hours: the lookback, see `lookback_hours`; buffer hours only complete the oldest bar.
+    base_hours, buffer_hours: the lookback, see `lookback`; buffer hours only complete the oldest bar.
     missing: how NaN and infinite values are stored: "null" as JSON null, "nan" as the bare tokens NaN, Infinity and
-        -Infinity.
+        -Infinity. "auto" continues as the stored rows of the key have it, and starts a new key with null.
     at_most: the largest number of hours that one tick of the sensor requests; later ticks request the rest.
     """
 
@@ -114,7 +116,7 @@ class FeatureSet(_Schema):
     buffer_hours: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_HOURS, strict=True)] = 0
     timeframes: Timeframes = DEFAULT_TIMEFRAMES
     feature_list: ConfigPath | None = None
-    missing: Missing = "null"
+    missing: Missing = "auto"
     at_most: Annotated[int, Field(ge=1, strict=True)] = 24 * 365
 
     @property
@@ -128,9 +130,9 @@ class FeatureSet(_Schema):
         return tuple(timeframe for timeframe in self.timeframes if timeframe != "1H")
 
     @property
-    def lookback_hours(self) -> int:
-        """How many hourly rows a target hour needs, including its own."""
-        return self.base_hours + self.buffer_hours
+    def lookback(self) -> Lookback:
+        """The hours that a row is computed from."""
+        return Lookback(self.base_hours, self.buffer_hours)
 
     @property
     def settings(self) -> str:
@@ -143,6 +145,13 @@ class FeatureSet(_Schema):
         """The feature names to store, in order. Raises UserError if the feature list cannot be used."""
         computed = feature_names(self.timeframes)
         return computed if self.feature_list is None else read_feature_list(self.feature_list, computed)
+
+    def contract(self, market: "Market") -> KeyContract:
+        """What a row of this feature set is, computed from the OHLCV of a market."""
+        missing = None if self.missing == "auto" else self.missing
+        return KeyContract(
+            tuple(self.names), self.timeframes, self.base_hours, self.buffer_hours, missing, market.ohlcv_identity
+        )
 
 
 class Market(_Schema):
@@ -174,14 +183,20 @@ class Market(_Schema):
         return self
 
     @property
+    def ohlcv_identity(self) -> OhlcvIdentity:
+        """Which OHLCV everything in the target database is derived from."""
+        return OhlcvIdentity(self.name, str(self.source.database), self.source.table)
+
+    @property
     def bar_timeframes(self) -> tuple[str, ...]:
         """The timeframes above 1H that at least one feature set uses."""
         return tuple(dict.fromkeys(used for feature_set in self.feature_sets for used in feature_set.bar_timeframes))
 
     @property
-    def lookback_hours(self) -> int:
+    def lookback(self) -> Lookback:
         """The longest lookback of the feature sets."""
-        return max((feature_set.lookback_hours for feature_set in self.feature_sets), default=1)
+        lookbacks = (feature_set.lookback for feature_set in self.feature_sets)
+        return max(lookbacks, key=lambda lookback: lookback.hours, default=Lookback(base_hours=1))
 
     def feature_set(self, key: str) -> FeatureSet:
         """The feature set with a key. Raises UserError, listing the keys that exist, if there is none."""

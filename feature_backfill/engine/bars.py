@@ -1,7 +1,7 @@
 """Hourly rows -> bars of a timeframe, and what makes an hourly row bad.
 
-Inside the engine an hour is an integer, the hours since 1970-01-01 00:00 UTC, so that windows and bars are index
-arithmetic.
+Inside the engine an hour is an integer, the number of hours since 1970-01-01 00:00 UTC, so that windows and bars are
+index arithmetic.
 """
 
 from dataclasses import dataclass
@@ -81,11 +81,12 @@ def normalized_ohlcv(ohlcv: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class HourlyRows:
-    """Hourly rows that were looked through: the sound ones as arrays, the bad ones with their reasons.
+    """Hourly rows, checked once: the sound ones as arrays, the bad ones with their reasons.
 
-    hours: present on-the-hour stamps, sound or bad, ascending and distinct; values: 5 x hours (open, high, low, close,
-    volume), NaN in bad rows; bad_hours, bad_reasons: the bad rows in time order, an off-hour row under the hour it
-    falls in.
+    hours: stamps on the hour, of sound and bad rows, ascending and distinct, in hours since 1970-01-01.
+    values: 5 x hours (open, high, low, close, volume), NaN in bad rows.
+    bad_hours, bad_reasons, bad_off_hour: the bad rows in time order; a row off the hour has the hour it falls in, and
+    True in bad_off_hour.
     """
 
     hours: Integers
@@ -96,7 +97,11 @@ class HourlyRows:
 
     @classmethod
     def of(cls, ohlcv: pd.DataFrame) -> "HourlyRows":
-        """Look through a frame as normalized_ohlcv returns it."""
+        """Check a frame of columns timestamp, open, high, low, close, volume; rows in any order.
+
+        Raises ValueError as normalized_ohlcv does.
+        """
+        ohlcv = normalized_ohlcv(ohlcv)
         faults = row_faults(ohlcv)
         stamps = pd.DatetimeIndex(ohlcv["timestamp"])
         bad = faults.notna().to_numpy()
@@ -112,6 +117,25 @@ class HourlyRows:
                 f"{stamp:%Y-%m-%d %H:%M} {fault}" for stamp, fault in zip(stamps[bad], faults[bad], strict=True)
             ],
             bad_off_hour=off_hour[bad],
+        )
+
+    @property
+    def stamps(self) -> pd.DatetimeIndex:
+        """The hours as UTC-naive timestamps."""
+        return timestamps(self.hours)
+
+    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> "HourlyRows":
+        """The rows from first to last, both included; of a row off the hour, the hour it falls in decides."""
+        start, stop = epoch_hours(pd.DatetimeIndex([first, last]))
+        ends = [start, stop + 1]
+        kept = slice(*np.searchsorted(self.hours, ends))
+        bad = slice(*np.searchsorted(self.bad_hours, ends))
+        return HourlyRows(
+            self.hours[kept],
+            self.values[:, kept],
+            self.bad_hours[bad],
+            self.bad_reasons[bad],
+            self.bad_off_hour[bad],
         )
 
     def on_grid(self, first: int, count: int) -> Floats:
@@ -195,13 +219,12 @@ def grid_bounds(first: int, last: int) -> tuple[int, int]:
     return start, -(-(last - start + 1) // 24) * 24
 
 
-def complete_bars(ohlcv: pd.DataFrame, timeframe: str) -> pd.DataFrame:
+def complete_bars(rows: HourlyRows, timeframe: str) -> pd.DataFrame:
     """The bars of a timeframe whose every hour is present and sound.
 
-    ohlcv: rows x (timestamp, open, high, low, close, volume); timeframe: canonical.
-    Returns the same columns, ascending; timestamp is the bar's label, its last hour.
+    timeframe: canonical. Returns bars x (timestamp, open, high, low, close, volume), ascending; the timestamp of a bar
+    is its label, its last hour.
     """
-    rows = HourlyRows.of(normalized_ohlcv(ohlcv))
     length = HOURS_PER_BAR[timeframe]
     if not len(rows.hours):
         return pd.DataFrame({"timestamp": timestamps(rows.hours), **dict.fromkeys(COLUMNS, np.empty(0))})

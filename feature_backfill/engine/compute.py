@@ -20,7 +20,8 @@ from feature_backfill.engine.bars import (
 )
 from feature_backfill.engine.catalog import feature_names
 from feature_backfill.engine.feature import GROUPS
-from feature_backfill.engine.soundness import Lookback, skip_reasons
+from feature_backfill.engine.lookback import Lookback
+from feature_backfill.engine.soundness import SkipKind, SkipReason, skip_reasons
 from feature_backfill.engine.timeframes import (
     DEFAULT_TIMEFRAMES,
     HOURS_PER_BAR,
@@ -39,7 +40,10 @@ LONGEST_TAIL = 20
 
 @dataclass(frozen=True)
 class FeatureResult:
-    """features: hours x names, float64, index "ts" of UTC-naive hours ascending; skipped: reason by skipped hour."""
+    """What was computed and what was not.
+
+    features: hours x names, float64; the index "ts" holds UTC-naive hours, ascending. skipped: reasons by skipped hour.
+    """
 
     features: pd.DataFrame
     skipped: pd.Series
@@ -65,21 +69,35 @@ def compute_features(
     A target whose window lacks an hour, holds a bad row or gives no bar is skipped with its reason.
     Raises ValueError for stamps, columns or timeframes that make no sense.
     """
-    timeframes = canonical_timeframes(timeframes)
-    names = feature_names(timeframes)
-    rows = HourlyRows.of(normalized_ohlcv(ohlcv))
+    given = {canonical_timeframe(timeframe): normalized_ohlcv(frame) for timeframe, frame in (bars or {}).items()}
     hours = to_utc(targets).unique().sort_values()
     lookback = Lookback(base_hours, buffer_hours)
-    given = {canonical_timeframe(timeframe): normalized_ohlcv(frame) for timeframe, frame in (bars or {}).items()}
+    result = compute_rows(HourlyRows.of(ohlcv), hours, lookback, canonical_timeframes(timeframes), given)
+    return FeatureResult(result.features, result.skipped.map(str))
+
+
+def compute_rows(
+    rows: HourlyRows,
+    hours: pd.DatetimeIndex,
+    lookback: Lookback,
+    timeframes: tuple[str, ...],
+    bars: Mapping[str, pd.DataFrame],
+) -> FeatureResult:
+    """Compute what compute_features does, from arguments in the engine's own types.
+
+    hours: UTC-naive, distinct, ascending. timeframes: canonical. bars: complete bars by canonical timeframe, in time
+    order. The skip reasons are SkipReason objects.
+    """
+    names = feature_names(timeframes)
     skipped = pd.concat(
-        [skip_reasons(hours, rows, lookback, timeframes), _lacking_bars(hours, lookback, given, timeframes)]
+        [skip_reasons(hours, rows, lookback, timeframes), _lacking_bars(hours, lookback, bars, timeframes)]
     )
     skipped = skipped[~skipped.index.duplicated()].sort_index()
     computed = hours[~hours.isin(skipped.index)]
     matrix = np.empty((len(names), len(computed)))
     with np.errstate(divide="ignore", invalid="ignore"):
         for part in _chunks(epoch_hours(computed), lookback):
-            _fill(matrix[:, part], epoch_hours(computed[part]), rows, lookback, timeframes, given)
+            _fill(matrix[:, part], epoch_hours(computed[part]), rows, lookback, timeframes, bars)
     features = pd.DataFrame(matrix.T, index=computed.rename("ts"), columns=names, copy=False)
     return FeatureResult(features, skipped)
 
@@ -96,7 +114,9 @@ def _lacking_bars(
         newest = hours // length
         complete = lookback.bars(length) - (lookback.missing_from_oldest_bar(hours, length) > 0)
         found = np.searchsorted(labels, newest, side="right") - np.searchsorted(labels, newest - complete, side="right")
-        reasons[found < complete] = f"missing bars: {timeframe} bars given do not cover the lookback"
+        reasons[found < complete] = SkipReason(
+            SkipKind.MISSING_BARS, f"{timeframe} bars given do not cover the lookback"
+        )
     return reasons[reasons.notna()]
 
 
@@ -120,7 +140,7 @@ def _fill(
     given: Mapping[str, pd.DataFrame],
 ) -> None:
     """Fill names x targets for targets near each other."""
-    first_hour, count = grid_bounds(int(targets[0]) - lookback.hours + 1, int(targets[-1]))
+    first_hour, count = grid_bounds(int(lookback.first_hours(targets[0])), int(targets[-1]))
     grid = rows.on_grid(first_hour, count)
     for timeframe, block in zip(timeframes, np.split(matrix, len(timeframes)), strict=True):
         length = HOURS_PER_BAR[timeframe]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import duckdb
 import numpy as np
@@ -17,8 +17,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from feature_backfill.contracts import Missing
 from feature_backfill.errors import UserError
 from feature_backfill.hours import to_utc
+from feature_backfill.store.contracts import forget_key
 from feature_backfill.store.database import (
     ROW_GROUP_SIZE,
     connect,
@@ -43,9 +45,6 @@ _ROWS_PER_READ = 4 * ROW_GROUP_SIZE
 _NAMES_TOLD = 10
 
 Part = TypeVar("Part")
-
-Missing = Literal["null", "nan"]
-"""How a value that is NaN or infinite is spelled: `null` (strict JSON) or the tokens NaN, Infinity, -Infinity."""
 
 
 def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
@@ -144,6 +143,7 @@ def delete_features(connection: duckdb.DuckDBPyConnection, feature_key: str) -> 
         return 0
     deleted = int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
     delete_inputs(connection, feature_key)
+    forget_key(connection, feature_key)
     return deleted
 
 

@@ -12,7 +12,7 @@ from feature_backfill import compute_features
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.definitions import build_definitions
-from feature_backfill.engine.bars import complete_bars
+from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.hours import hour_range, partition_key, partition_keys
 from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, execute, small_market, stored
 
@@ -72,7 +72,7 @@ def test_skipped_hours_carry_their_reason(instance, market):
     observed = instance.fetch_observations(key, limit=1000).records
     reasons = {record.partition_key: record.asset_observation.metadata["skipped"].value for record in observed}
     assert set(reasons) == set(partition_keys(SKIPPED.union([GAP])))
-    assert reasons[partition_key(GAP)].startswith("absent")
+    assert reasons[partition_key(GAP)].startswith("no row in OHLCV")
     assert reasons[partition_key(SKIPPED[0])] == f"missing hours: 1 of 48, {GAP:%Y-%m-%d %H:%M}"
 
 
@@ -112,7 +112,7 @@ def test_bars_hold_the_range_and_its_lookback(instance, market):
     run(instance, market, START, END)
     with duckdb.connect(market.target_database, read_only=True) as connection:
         bars = connection.table("bars_4h").order("timestamp").df()
-    expected = complete_bars(ohlcv_of(market), "4H")
+    expected = complete_bars(HourlyRows.of(ohlcv_of(market)), "4H")
     expected = expected[expected["timestamp"].between(START - 47 * HOUR, END)].reset_index(drop=True)
     pd.testing.assert_frame_equal(bars, expected, check_dtype=False)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key, writer_pool
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.config import load_markets
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR

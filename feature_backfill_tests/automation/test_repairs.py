@@ -21,7 +21,7 @@ from feature_backfill.automation.jobs import range_tags
 from feature_backfill.automation.orphans import SILENCE, end_orphans
 from feature_backfill.automation.repairs import repair
 from feature_backfill.cli import main
-from feature_backfill.commands.backfill import QUIET
+from feature_backfill.commands.shared.backfill import QUIET
 from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, hour_of, hour_range, partition_keys

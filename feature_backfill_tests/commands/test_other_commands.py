@@ -12,7 +12,7 @@ import pytest
 from feature_backfill import feature_names, read_features
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.cli import main
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.config import load_market
 from feature_backfill.hours import hour_range, partition_keys
 from feature_backfill.sources.synthetic import synthetic_ohlcv

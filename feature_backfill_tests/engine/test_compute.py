@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from feature_backfill import compute_features, feature_names
 from feature_backfill.checks import oracle
 from feature_backfill.engine import compute
-from feature_backfill.engine.bars import complete_bars
+from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill_tests.comparison import mismatches
 
@@ -131,7 +131,7 @@ def test_order_zone_and_repetition_of_input_do_not_matter(ohlcv):
 
 def test_given_bars_are_used_and_lacking_ones_skip(ohlcv):
     target = pd.Timestamp("2025-03-01 09:00")
-    bars = complete_bars(ohlcv, "4H")
+    bars = complete_bars(HourlyRows.of(ohlcv), "4H")
     same = compute_features(ohlcv, [target], bars={"4H": bars}).features
     pd.testing.assert_frame_equal(same, compute_features(ohlcv, [target]).features, check_exact=True)
     other = bars.assign(volume=bars["volume"] * 2)

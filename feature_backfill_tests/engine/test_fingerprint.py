@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_backfill.engine.bars import HourlyRows, normalized_ohlcv
+from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.engine.fingerprint import window_digests
+from feature_backfill.engine.lookback import Lookback
 from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 
@@ -16,7 +17,7 @@ CHANGED = FIRST + 100 * HOUR
 
 
 def digests(ohlcv: pd.DataFrame, lookback: int = LOOKBACK) -> np.ndarray:
-    return window_digests(HourlyRows.of(normalized_ohlcv(ohlcv)), TARGETS, lookback)
+    return window_digests(HourlyRows.of(ohlcv), TARGETS, Lookback(lookback))
 
 
 def with_value(column: str, value: float) -> pd.DataFrame:

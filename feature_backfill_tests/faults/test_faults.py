@@ -14,7 +14,7 @@ import pytest
 
 from feature_backfill.automation.incremental import Cursor, next_request
 from feature_backfill.automation.runs import FIRST_PAUSE
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.config import Market
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import hour_range

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from feature_backfill.commands.instance import shipped_config
+from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.hours import hour_range, partition_key, partition_keys
 from feature_backfill_tests.markets import FIRST, GAP, TABLE, execute, small_market, stored
 from feature_backfill_tests.ui.server import dagster_ui, until

@@ -11,7 +11,7 @@ from feature_backfill.paths import absolute
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_extent
 
-FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list")
+FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list", "missing")
 
 
 def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tuple[Market, FeatureSet]:

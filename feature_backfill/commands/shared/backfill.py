@@ -6,18 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
-import pandas as pd
 
+from feature_backfill.assets.features import FeaturesConfig
 from feature_backfill.assets.names import features_key, writer_pool
-from feature_backfill.assets.plan import Plan
 from feature_backfill.automation.jobs import job_name, range_tags
 from feature_backfill.automation.orphans import end_orphans
-from feature_backfill.commands.progress import ProgressBar
+from feature_backfill.commands.shared.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.definitions import build_definitions
-from feature_backfill.engine.soundness import by_kind, details_of
 from feature_backfill.errors import RunError, UserError
-from feature_backfill.hours import contiguous_runs, hour_range
+from feature_backfill.planning.plan import Keep, Plan
+from feature_backfill.planning.ranges import Range
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -34,26 +33,23 @@ def backfill(
     instance: dg.DagsterInstance,
     market: Market,
     feature_set: FeatureSet,
-    ranges: Iterable[tuple[pd.Timestamp, pd.Timestamp]],
-    overwrite: bool = False,
-    stale: bool = False,
+    ranges: Iterable[Range],
+    keep: Keep = Keep.ALL,
 ) -> BackfillReport:
     """Materialize ranges of hours, a run each: the bars of the feature set, then its features.
 
-    overwrite: compute stored hours anew; stale: those whose OHLCV was corrected since.
+    While another run writes to the market, waits for its turn and says so.
 
-    Waits for its turn while another run writes to the market, and says so.
-
-    Raises what made a run fail: UserError if the operator can mend it, RunError if it was something else.
+    Raises the cause of a failed run: UserError if the operator can mend it, otherwise RunError.
     """
     started = time.perf_counter()
     progress = ProgressBar()
     job = build_definitions([market], progress).resolve_job_def(job_name(market, feature_set))
     step = features_key(market, feature_set).to_python_identifier()
-    run_config = {**QUIET, "ops": {step: {"config": {"overwrite": overwrite, "stale": stale}}}}
+    run_config = {**QUIET, "ops": {step: {"config": FeaturesConfig.options(keep)}}}
     end_orphans(instance)
     for first, last in ranges:
-        _tell_of_other_writers(instance, market)
+        _announce_other_writers(instance, market)
         result = job.execute_in_process(
             run_config=run_config, instance=instance, tags=range_tags(first, last), raise_on_error=False
         )
@@ -62,7 +58,7 @@ def backfill(
     return BackfillReport(sum(report.computed for report in progress.reports), time.perf_counter() - started)
 
 
-def _tell_of_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
+def _announce_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
     if not instance.event_log_storage.supports_global_concurrency_limits:
         return
     for run_id in instance.event_log_storage.get_concurrency_info(writer_pool(market)).active_run_ids:
@@ -84,34 +80,8 @@ def _failure(result: dg.ExecuteInProcessResult) -> UserError | RunError:
     return RunError(f"run {result.run_id}: see the run in Dagster")
 
 
-def ranges_to_run(plan: Plan, hours: pd.DatetimeIndex, listed: bool) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """The ranges, each as long as it can be without touching a stored hour, that hold something to compute.
-
-    hours: those asked for that OHLCV has; listed: whether others between them are not meant. A range goes on over hours
-    that are skipped, and over hours that OHLCV lacks, so that their reasons are recorded. If all that was asked for is
-    skipped, there are ranges for the reasons alone.
-    """
-    between = hours if listed else hour_range(hours[0], hours[-1])
-    ranges = contiguous_runs(between.difference(plan.kept))
-    only_reasons = plan.compute.empty and plan.kept.empty
-    return [
-        (first, last)
-        for first, last in ranges
-        if only_reasons or ((plan.compute >= first) & (plan.compute <= last)).any()
-    ]
-
-
 def summary(feature_set: FeatureSet, plan: Plan, done: BackfillReport) -> str:
     """What became of the planned hours, and how fast."""
     rate = f", {done.computed / done.seconds:.0f} hours/s with everything recorded" if done.computed else ""
     rest = f"kept {len(plan.kept)}, skipped {len(plan.skipped)}"
     return f"{feature_set.key}: computed {done.computed} hours, {rest} in {done.seconds:.1f} s{rate}"
-
-
-def skip_lines(skipped: pd.Series) -> list[str]:
-    """One line a kind of reason: how many hours, from when to when, and one of the reasons."""
-    lines = []
-    for kind, of_kind in by_kind(skipped):
-        first, last, some = of_kind.index[0], of_kind.index[-1], details_of(of_kind.iloc[-1])
-        lines.append(f"skipped {len(of_kind)} hours, {kind}: {first} .. {last} (e.g. {some})")
-    return lines

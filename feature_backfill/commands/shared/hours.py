@@ -7,7 +7,8 @@ import pandas as pd
 
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
-from feature_backfill.hours import DEFAULT_REACH, HOUR, last_closed_hour, to_utc
+from feature_backfill.hours import HOUR, last_closed_hour, to_utc
+from feature_backfill.planning.reach import resolved_range
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import last_stored_hour
 from feature_backfill.store.ohlcv import ohlcv_hours
@@ -15,7 +16,11 @@ from feature_backfill.store.ohlcv import ohlcv_hours
 
 @dataclass(frozen=True)
 class Selection:
-    """hours: closed hours that the table has, ascending; wanted: in words; nothing: why there are none, else empty."""
+    """The hours that flags ask for.
+
+    hours: those that are closed and that the table has, ascending. wanted: what was asked for, in words. nothing: why
+    there is no such hour; empty if there is one.
+    """
 
     hours: pd.DatetimeIndex
     wanted: str
@@ -33,27 +38,26 @@ def parsed_hour(flag: str, text: str | None) -> pd.Timestamp | None:
 
 
 def select_hours(options: argparse.Namespace, market: Market, feature_set: FeatureSet) -> Selection:
-    """The closed hours of the OHLCV table that --mode and its flags ask for."""
+    """The closed hours of the OHLCV table that --mode and its flags ask for.
+
+    Raises UserError if the flags contradict each other, or ask for hours before the market's first.
+    """
     if (options.ts or options.ts_file) and options.mode != "ts_list":
         raise UserError("--ts and --ts-file go with --mode ts_list")
     if options.mode == "ts_list":
         return _listed(market, _list_of(options))
     start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
-    last = end if end is not None else last_closed_hour()
     if options.mode == "last_from_features":
         newest = _newest_stored(market, feature_set)
-        first = newest + HOUR if newest is not None else last - DEFAULT_REACH
-        if first > last:
+        start = newest + HOUR if newest is not None else None
+        last = last_closed_hour() if end is None else end
+        if start is not None and start > last:
             return Selection(
                 pd.DatetimeIndex([]),
                 "",
                 f"all stored: the newest row of {feature_set.key} is {newest}, the last hour asked for {last}",
             )
-    else:
-        first = start if start is not None else last - DEFAULT_REACH
-        if first > last:
-            raise UserError(f"--start {first} is after the last hour asked for, {last}")
-    return _between(market, first, last)
+    return _between(market, *resolved_range(start, end, last_closed_hour()))
 
 
 def _list_of(options: argparse.Namespace) -> pd.DatetimeIndex:
@@ -97,7 +101,7 @@ def _table_hours(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.
 
 
 def _closed(market: Market, present: pd.DatetimeIndex, wanted: str, last: pd.Timestamp) -> Selection:
-    """Leave hours out that are not closed, and say why nothing is left if so."""
+    """The selection of the hours that are closed; it says why if there are none."""
     cutoff = last_closed_hour()
     closed = present[present <= cutoff]
     if len(closed):

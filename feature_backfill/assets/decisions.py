@@ -1,0 +1,70 @@
+"""Reads from a market's databases what a decision of planning rests on, and asks for it. Writes nothing."""
+
+import pandas as pd
+
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.engine.bars import HourlyRows
+from feature_backfill.errors import UserError
+from feature_backfill.hours import last_closed_hour
+from feature_backfill.planning.plan import Facts, Keep, Plan, plan_hours
+from feature_backfill.planning.staleness import Staleness, staleness
+from feature_backfill.planning.standing import Standing, missing_by_kind, missing_hours
+from feature_backfill.store.contracts import known_contract, require_bars_of
+from feature_backfill.store.database import connect
+from feature_backfill.store.features import stored_hours
+from feature_backfill.store.inputs import stored_inputs
+from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
+
+
+def plan_of(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, keep: Keep = Keep.ALL) -> Plan:
+    """What becomes of hours (UTC-naive, distinct, ascending, at least one).
+
+    Raises UserError if a database is missing, unreadable or stays taken, or if rows of the feature set would not fit to
+    those that its key has.
+    """
+    return plan_hours(feature_set, hours, _facts(market, feature_set, hours, with_inputs=keep is Keep.CURRENT), keep)
+
+
+def staleness_of(market: Market, feature_set: FeatureSet, stored: pd.DatetimeIndex) -> Staleness:
+    """What is stale among stored hours (ascending). Raises UserError if there is none since the market's first hour."""
+    stored = stored[stored >= market.first_hour]
+    if stored.empty:
+        raise UserError(
+            f"nothing is stored under {feature_set.key} in {market.target_database} since {market.first_hour}; "
+            "materialize some hours first"
+        )
+    facts = _facts(market, feature_set, stored, with_inputs=True)
+    return staleness(feature_set, plan_hours(feature_set, stored, facts, Keep.CURRENT), stored, facts.inputs)
+
+
+def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
+    """How a feature set stands now; None if nothing is stored or OHLCV has no closed hour."""
+    with connect(market.source.database, read_only=True) as connection:
+        extent = ohlcv_extent(connection, market.source.table)
+    if extent is None or not market.target_database.exists():
+        return None
+    with connect(market.target_database, read_only=True) as connection:
+        stored = stored_hours(connection, feature_set.key)
+    if stored.empty:
+        return None
+    last = min(extent[1], last_closed_hour())
+    missing = missing_hours(stored, last)
+    why = missing_by_kind(plan_of(market, feature_set, missing)) if len(missing) else {}
+    return Standing(stored[0], stored[-1], last, why)
+
+
+def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, with_inputs: bool) -> Facts:
+    """What the databases hold of hours and of their lookbacks."""
+    first, last = hours[0], hours[-1]
+    with connect(market.source.database, read_only=True) as connection:
+        ohlcv = read_ohlcv(connection, market.source.table, feature_set.lookback.first_hour(first), last)
+    stored, inputs = hours[:0], None
+    if market.target_database.exists():
+        with connect(market.target_database, read_only=True) as connection:
+            require_bars_of(connection, market.ohlcv_identity)
+            known = known_contract(connection, feature_set.key)
+            feature_set.contract(market).continuing(known, feature_set.key, str(market.target_database))
+            stored = stored_hours(connection, feature_set.key, first, last)
+            if with_inputs:
+                inputs = stored_inputs(connection, feature_set.key, first, last)
+    return Facts(HourlyRows.of(ohlcv), stored, last_closed_hour(), inputs)

@@ -1,0 +1,67 @@
+"""What a run of features reports to Dagster: an event an hour, and a summary with the newest of them."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from feature_backfill.assets.progress import RunReport
+from feature_backfill.event_log import Told, report_hours
+from feature_backfill.hours import partition_keys
+from feature_backfill.planning.plan import Plan
+from feature_backfill.planning.standing import Standing
+
+PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
+"""Size of the corner of the newest rows that a summary shows."""
+
+
+def report_run(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, plan: Plan, summary: dict[str, dg.MetadataValue]
+) -> None:
+    """Report every hour of a plan that was carried out. The newest hour's event also carries the summary of the run."""
+    rows = pd.concat([pd.Series("kept", plan.kept), pd.Series("computed", plan.compute)])
+    reasons = plan.impossible.map(str)
+    done: list[Told] = [(dg.AssetMaterialization(key, metadata={"row": row}), hours) for row, hours in _runs(rows)]
+    left: list[Told] = [(dg.AssetObservation(key, metadata={"skipped": why}), hours) for why, hours in _runs(reasons)]
+    if with_summary := done or left:
+        event, hours = with_summary.pop()
+        newest = type(event)(key, metadata={**event.metadata, **summary})
+        with_summary += [(event, hours[:-1]), (newest, hours[-1:])]
+    report_hours(context, [*done, *left])
+
+
+def _runs(values: "pd.Series[str]") -> Iterator[tuple[str, list[str]]]:
+    """Each stretch of successive hours with one value: the value, and the partition keys of the hours."""
+    values = values.sort_index()
+    for _, alike in values.groupby((values != values.shift()).cumsum()):
+        yield alike.iloc[0], partition_keys(pd.DatetimeIndex(alike.index))
+
+
+def run_metadata(report: RunReport, preview: pd.DataFrame, now: Standing | None) -> dict[str, dg.MetadataValue]:
+    """What a run did and how the feature set stands after it, as metadata."""
+    by_kind = Counter(str(reason.kind) for reason in report.skipped)
+    metadata: dict[str, dg.MetadataValue] = {
+        "rows_written": dg.MetadataValue.int(report.computed),
+        "rows_kept": dg.MetadataValue.int(report.kept),
+        "hours_skipped": dg.MetadataValue.json(dict(by_kind)),
+        "hours_absent": dg.MetadataValue.int(report.absent),
+        "hours_per_second": dg.MetadataValue.float(round(report.hours_per_second, 1)),
+    }
+    if now is not None:
+        metadata["newest_stored_hour"] = dg.MetadataValue.timestamp(now.newest.tz_localize("UTC").timestamp())
+        metadata["hours_behind_ohlcv"] = dg.MetadataValue.int(now.hours_behind)
+        metadata["hours_missing"] = dg.MetadataValue.int(sum(now.missing.values()))
+        metadata["hours_missing_why"] = dg.MetadataValue.json(now.missing)
+    if not preview.empty:
+        metadata["preview"] = dg.MetadataValue.md(_markdown_table(preview))
+    return metadata
+
+
+def _markdown_table(frame: pd.DataFrame) -> str:
+    lines = [["ts", *frame.columns], ["---"] * (len(frame.columns) + 1)]
+    lines += [
+        [f"{ts:%Y-%m-%d %H:%M}", *(f"{value:.6g}" for value in row)]
+        for ts, row in zip(frame.index, frame.to_numpy(), strict=True)
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

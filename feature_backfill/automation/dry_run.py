@@ -1,0 +1,68 @@
+"""The dry run of a backfill as a job: what would be computed, what is stored, what cannot be computed and why."""
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from feature_backfill.assets.decisions import plan_of
+from feature_backfill.assets.failures import user_errors_fail_the_step
+from feature_backfill.automation.jobs import job_name
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.errors import UserError
+from feature_backfill.hours import hour_range, last_closed_hour, to_utc
+from feature_backfill.planning.plan import Keep
+from feature_backfill.planning.reach import resolved_range
+from feature_backfill.planning.wording import counts, plan_table
+
+
+class PlanConfig(dg.Config):
+    """Which hours the plan is about."""
+
+    start: str = Field(default="", description="First hour, UTC: 2025-11-13T08:00. Empty: 48 hours before the end.")
+    end: str = Field(default="", description="Last hour, UTC. Empty: the last closed hour.")
+    overwrite: bool = Field(default=False, description="Plan to compute stored hours anew.")
+
+
+def plan_job_name(market: Market, feature_set: FeatureSet) -> str:
+    """`<market>__<feature key as a slug>__plan`."""
+    return f"{job_name(market, feature_set)}__plan"
+
+
+def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
+    """Says what a backfill of a range would do, as metadata of its output and in the log; writes nothing."""
+    name = plan_job_name(market, feature_set)
+
+    @dg.op(name=f"{name}_op", out=dg.Out(dg.Nothing))
+    def plan_op(context: dg.OpExecutionContext, config: PlanConfig) -> None:
+        with user_errors_fail_the_step():
+            keep = Keep.NONE if config.overwrite else Keep.ALL
+            plan = plan_of(market, feature_set, _hours(market, config), keep)
+        fates = counts(plan)
+        context.log.info(f"{feature_set.key}: {', '.join(f'{count} {fate}' for fate, count in fates.items())}")
+        context.add_output_metadata({**fates, "ranges": dg.MetadataValue.md(plan_table(plan))})
+
+    @dg.job(
+        name=name,
+        description=(
+            f"Dry run of {job_name(market, feature_set)}: what a range would compute, what is stored, "
+            "what cannot be computed and why. Writes nothing; see the metadata of the run's output."
+        ),
+        executor_def=dg.in_process_executor,
+    )
+    def plan_of_range() -> None:
+        plan_op()
+
+    return plan_of_range
+
+
+def _hours(market: Market, config: PlanConfig) -> pd.DatetimeIndex:
+    """The hours that the config means. Raises UserError if a time does not parse or the range is empty."""
+    try:
+        start, end = (to_utc([text])[0] if text else None for text in (config.start, config.end))
+    except ValueError as error:
+        raise UserError(f"start or end: {error}") from error
+    first, last = resolved_range(start, end, last_closed_hour())
+    hours = hour_range(max(first, market.first_hour), last)
+    if hours.empty:
+        raise UserError(f"{last} is before {market.first_hour}, the first hour of {market.name}; ask for later hours")
+    return hours

@@ -1,0 +1,1 @@
+"""What several commands share: the market and hours that the flags mean, the Dagster instance, a backfill."""

@@ -1,0 +1,104 @@
+"""The contract of a feature key: what every row under it holds, and which OHLCV it is computed from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from feature_backfill.errors import UserError
+
+Missing = Literal["null", "nan"]
+"""How a NaN or infinite value is spelled: JSON null, or the bare tokens NaN, Infinity, -Infinity."""
+
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class OhlcvIdentity:
+    """Which OHLCV rows and bars are computed from: the market's name, and the file and table of its hourly rows."""
+
+    market: str
+    database: str
+    table: str
+
+    def is_same(self, other: "OhlcvIdentity") -> bool:
+        """Whether both are one OHLCV. The file may have moved, or the market may have got another name; not both."""
+        return self.table == other.table and (self.market == other.market or self.database == other.database)
+
+    def __str__(self) -> str:
+        return f"market {self.market} (table {self.table} of {self.database})"
+
+
+@dataclass(frozen=True)
+class KeyContract:
+    """What a row under a feature key is. None: not known, for instance of rows that somebody else stored.
+
+    names: the features in the order in which a row has them. timeframes: those computed. base_hours, buffer_hours: the
+    lookback. missing: how NaN and infinities are spelled. ohlcv: what rows are computed from.
+    """
+
+    names: tuple[str, ...]
+    timeframes: tuple[str, ...] | None = None
+    base_hours: int | None = None
+    buffer_hours: int | None = None
+    missing: Missing | None = None
+    ohlcv: OhlcvIdentity | None = None
+
+    @property
+    def used_timeframes(self) -> tuple[str, ...]:
+        """The timeframes of the names, in their order."""
+        return tuple(dict.fromkeys(name.rpartition("_")[2] for name in self.names))
+
+    def continuing(self, known: "KeyContract | None", feature_key: str, database: str) -> "KeyContract":
+        """The contract under which new rows join those that a key has. Where this one leaves the spelling of missing
+        values open, they take that of the rows; a new key takes null.
+
+        known: the contract of the rows that are stored; None if there are none. database: the file, for the message.
+
+        Raises UserError that says what differs.
+        """
+        if known is None:
+            return replace(self, missing=self.missing or "null")
+        differences = known.differences(self)
+        if differences:
+            raise UserError(
+                f"the key {feature_key} of {database} holds other rows: {'; '.join(differences)}. Use another feature "
+                "key, or replace all rows of this one with: feature-backfill run --replace-key"
+            )
+        return replace(self, missing=known.missing or self.missing or "null")
+
+    def differences(self, other: "KeyContract") -> list[str]:
+        """How other rows would differ from those of this contract, in words; what either does not know is left out."""
+        found = [] if self.names == other.names else [_different_names(self.names, other.names)]
+        fields = {
+            "timeframes": (_joined(self.timeframes), _joined(other.timeframes)),
+            "base hours": (self.base_hours, other.base_hours),
+            "buffer hours": (self.buffer_hours, other.buffer_hours),
+            "missing values": (self.missing, other.missing),
+        }
+        found += [
+            f"{field}: {ours} there, {theirs} here"
+            for field, (ours, theirs) in fields.items()
+            if ours is not None and theirs is not None and ours != theirs
+        ]
+        if self.ohlcv and other.ohlcv and not self.ohlcv.is_same(other.ohlcv):
+            found.append(f"OHLCV: {self.ohlcv} there, {other.ohlcv} here")
+        return found
+
+
+def _different_names(there: Sequence[str], here: Sequence[str]) -> str:
+    """How two sequences of feature names differ."""
+    sizes = f"{len(there)} features there, {len(here)} here"
+    if set(there) == set(here):
+        return f"features: {sizes}, in another order"
+    lacking = [name for name in here if name not in set(there)]
+    surplus = [name for name in there if name not in set(here)]
+    parts = [f"only {place}: {_some(names)}" for place, names in (("here", lacking), ("there", surplus)) if names]
+    return f"features: {sizes} ({', '.join(parts)})"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _joined(names: Sequence[str] | None) -> str | None:
+    return None if names is None else " ".join(names)

@@ -1,0 +1,130 @@
+"""The one decision about each hour: is it open, absent, kept, skipped, or computed?"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import pandas as pd
+
+from feature_backfill.config import FeatureSet
+from feature_backfill.engine.bars import HourlyRows
+from feature_backfill.engine.fingerprint import window_digests
+from feature_backfill.engine.soundness import ABSENT, skip_reasons
+
+
+class Keep(StrEnum):
+    """Which stored rows a run leaves as they are.
+
+    ALL: every stored row. CURRENT: those whose OHLCV has not been corrected since. NONE: no row, all are replaced.
+    """
+
+    ALL = "all"
+    CURRENT = "current"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan rests on.
+
+    rows: the hourly rows of the hours asked for and of their lookbacks.
+    stored: the hours that have a row under the feature key, ascending.
+    last_closed: the newest hour whose bar has closed.
+    inputs: what the stored rows were computed from, hours x (digest, settings), of those that the project wrote. Only a
+    plan that keeps the current rows needs it.
+    """
+
+    rows: HourlyRows
+    stored: pd.DatetimeIndex
+    last_closed: pd.Timestamp
+    inputs: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What becomes of the hours asked for. Each is in exactly one of the first five, all ascending.
+
+    open: not closed yet. absent: OHLCV has no row. kept: stored, and left as they are. skipped: hours that cannot be
+    computed, with their SkipReason. compute: the rest.
+    stale: the stored hours that OHLCV no longer bears out, whatever becomes of them. Empty unless the plan keeps
+    current rows only.
+    rows: the hourly rows that the plan rests on. digests: of each hour to compute, the digest of its lookback.
+    """
+
+    open: pd.DatetimeIndex
+    absent: pd.DatetimeIndex
+    kept: pd.DatetimeIndex
+    skipped: pd.Series
+    compute: pd.DatetimeIndex
+    stale: pd.DatetimeIndex
+    rows: HourlyRows
+    digests: pd.Series
+
+    @property
+    def impossible(self) -> pd.Series:
+        """The SkipReason of every closed hour that cannot be computed, absent hours included, ascending."""
+        return pd.concat([self.skipped, pd.Series(ABSENT, self.absent)]).sort_index()
+
+    @property
+    def present(self) -> pd.DatetimeIndex:
+        """The closed hours that OHLCV has, ascending."""
+        return self.kept.union(self.not_kept)
+
+    @property
+    def not_kept(self) -> pd.DatetimeIndex:
+        """Those of the present hours that are not kept, whether they can be computed or not."""
+        return self.compute.union(pd.DatetimeIndex(self.skipped.index))
+
+    def at_most(self, count: int) -> "Plan":
+        """The plan without the hours after the count-th hour to compute; the whole plan if count is 0 or less."""
+        if not 0 < count < len(self.compute):
+            return self
+        last = self.compute[count - 1]
+        return replace(
+            self,
+            open=self.open[self.open <= last],
+            absent=self.absent[self.absent <= last],
+            kept=self.kept[self.kept <= last],
+            skipped=self.skipped[self.skipped.index <= last],
+            compute=self.compute[:count],
+            stale=self.stale[self.stale <= last],
+            digests=self.digests[:count],
+        )
+
+
+def plan_hours(feature_set: FeatureSet, hours: pd.DatetimeIndex, facts: Facts, keep: Keep = Keep.ALL) -> Plan:
+    """Decide what becomes of hours (UTC-naive, distinct, ascending)."""
+    lookback, timeframes, rows = feature_set.lookback, feature_set.timeframes, facts.rows
+    closed = hours[hours <= facts.last_closed]
+    present = closed[closed.isin(rows.stamps)]
+    stored = closed[closed.isin(facts.stored)]
+    stale = stored[:0]
+    if keep is Keep.CURRENT and facts.inputs is not None:
+        stale = _stale_hours(feature_set, stored, facts.inputs, rows)
+    kept = present[:0] if keep is Keep.NONE else present.intersection(stored).difference(stale)
+    wanted = present.difference(kept)
+    skipped = skip_reasons(wanted, rows, lookback, timeframes)
+    compute = wanted.difference(pd.DatetimeIndex(skipped.index))
+    return Plan(
+        open=hours.difference(closed),
+        absent=closed.difference(present),
+        kept=kept,
+        skipped=skipped,
+        compute=compute,
+        stale=stale,
+        rows=rows,
+        digests=pd.Series(window_digests(rows, compute, lookback), index=compute),
+    )
+
+
+def _stale_hours(
+    feature_set: FeatureSet, stored: pd.DatetimeIndex, inputs: pd.DataFrame, rows: HourlyRows
+) -> pd.DatetimeIndex:
+    """The stored hours whose lookback has another digest than their row was computed from, or is no longer sound.
+
+    Only rows that were computed under the settings of the feature set can be judged.
+    """
+    comparable = inputs[inputs.index.isin(stored) & (inputs["settings"] == feature_set.settings)]
+    hours = pd.DatetimeIndex(comparable.index)
+    changed = comparable["digest"].to_numpy() != window_digests(rows, hours, feature_set.lookback)
+    unsound = skip_reasons(hours, rows, feature_set.lookback, feature_set.timeframes).index
+    return hours[changed | hours.isin(unsound)]

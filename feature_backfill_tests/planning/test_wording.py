@@ -1,0 +1,49 @@
+"""Plans in words."""
+
+from feature_backfill.planning.plan import plan_hours
+from feature_backfill.planning.request import request_hours
+from feature_backfill.planning.wording import dry_run_lines, impossible_hours, plan_table, request_message, skip_lines
+from feature_backfill_tests.planning.facts import NONE, SET, facts, hour, span, without
+
+PLAN = plan_hours(SET, span(90, 130), facts(without(100), span(90, 91), last_closed=hour(128)))
+
+
+def test_the_table_has_a_line_for_each_range_of_one_fate():
+    lines = plan_table(PLAN).splitlines()[2:]
+    assert lines == [
+        f"| compute | 8 | {hour(92)} | {hour(99)} |  |",
+        f"| compute | 5 | {hour(124)} | {hour(128)} |  |",
+        f"| stored | 2 | {hour(90)} | {hour(91)} |  |",
+        f"| not in OHLCV | 1 | {hour(100)} | {hour(100)} |  |",
+        f"| cannot be computed: missing hours | 23 | {hour(101)} | {hour(123)} | 1 of 24, {hour(100):%Y-%m-%d %H:%M} |",
+        f"| not closed yet | 2 | {hour(129)} | {hour(130)} |  |",
+    ]
+
+
+def test_a_dry_run_lists_the_first_hours_and_the_reasons():
+    lines = dry_run_lines("short", "the range", PLAN)
+    assert lines[0] == "plan for short, the range: compute 13 hours, keep 2, skip 23"
+    assert lines[1] == f"  {hour(92)}"
+    assert lines[11] == f"  ... to {hour(128)}"
+    assert lines[12:] == skip_lines(PLAN.skipped)
+    assert lines[12].startswith(f"skipped 23 hours, missing hours: {hour(101)} .. {hour(123)} (e.g. 1 of 24")
+
+
+def test_a_request_says_what_is_asked_for_and_what_is_not():
+    request = request_hours(PLAN, span(90, 91), moving=span(92, 93), waiting=span(94, 94), at_most=3)
+    message = request_message(PLAN, request, due=hour(130))
+    assert message.startswith(
+        f"asked for 3 hours in 1 runs, {hour(95)} .. {hour(97)}; 7 more in the next ticks; "
+        f"2 hours are queued or being computed; 1 hours failed, asked for again from {hour(130):%Y-%m-%d %H:%M} UTC"
+    )
+    assert message.endswith(impossible_hours(PLAN))
+
+
+def test_impossible_hours_are_counted_with_the_newest_of_each_kind():
+    assert impossible_hours(PLAN).startswith(f"; 1 have no row in OHLCV (newest {hour(100)}); 23 cannot be computed")
+    assert impossible_hours(plan_hours(SET, span(90, 95), facts())) == ""
+
+
+def test_nothing_asked_for_is_no_sentence():
+    request = request_hours(plan_hours(SET, span(90, 95), facts()), NONE, span(90, 95), NONE, 10)
+    assert request_message(PLAN, request, None).startswith("6 hours are queued or being computed")
