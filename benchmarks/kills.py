@@ -23,8 +23,8 @@ import pandas as pd
 
 from benchmarks.survival import KEY, BrokenError, Scene, kill, new_scene, require_equal_rows, require_kept
 from feature_backfill.assets.names import bars_key, features_key
-from feature_backfill.automation.orphans import SILENCE, end_orphans
 from feature_backfill.automation.runs import ON_THEIR_WAY
+from feature_backfill.dagster_internals.orphans import SILENCE, end_orphans
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv

@@ -22,7 +22,7 @@ import pandas as pd
 
 from benchmarks.survival import OHLCV_TABLE, BrokenError, kill, new_scene, require_kept
 from feature_backfill.automation.jobs import job_name
-from feature_backfill.automation.orphans import SILENCE, end_orphans
+from feature_backfill.dagster_internals.orphans import SILENCE, end_orphans
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import HOUR

@@ -2,6 +2,7 @@ import shutil
 
 import dagster as dg
 import pytest
+import sqlalchemy as db
 
 from feature_backfill.commands.shared.instance import local_instance, shipped_config
 
@@ -19,6 +20,18 @@ def dagster_home(tmp_path, monkeypatch):
     shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="module")
+def no_waiting_for_the_disk():
+    """SQLite does not wait until what it wrote has reached the disk."""
+
+    def unsynchronized(connection, _):
+        connection.execute("PRAGMA synchronous = OFF")
+
+    db.event.listen(db.Engine, "connect", unsynchronized)
+    yield
+    db.event.remove(db.Engine, "connect", unsynchronized)
 
 
 @pytest.fixture(scope="module")

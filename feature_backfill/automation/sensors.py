@@ -24,8 +24,8 @@ from feature_backfill.automation.changes import database_state
 from feature_backfill.automation.imports import FILES_TAG, import_job_name, next_import
 from feature_backfill.automation.incremental import PATIENCE_S, Cursor, next_request
 from feature_backfill.automation.jobs import job_name, range_tags
-from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import UserError
 from feature_backfill.hours import last_closed_hour, partition_key
 

@@ -95,7 +95,7 @@ def compute_rows(
     skipped = skipped[~skipped.index.duplicated()].sort_index()
     computed = hours[~hours.isin(skipped.index)]
     matrix = np.empty((len(names), len(computed)))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for part in _chunks(epoch_hours(computed), lookback):
             _fill(matrix[:, part], epoch_hours(computed[part]), rows, lookback, timeframes, bars)
     features = pd.DataFrame(matrix.T, index=computed.rename("ts"), columns=names, copy=False)

@@ -18,13 +18,13 @@ SIZE = 50
 def spectrum(w: Windows) -> tuple[Floats, ...]:
     """50/k* and A_k*/sum A_k, k* the k in 1..24 of the largest amplitude A_k; -sum p ln(p + 1e-12)/ln 26.
 
-    p is A_k^2's share of their sum, k = 0..25.
+    p is the share of A_k^2 in their sum, k = 0..25. np.abs finds A_k without squaring the parts of the transform, whose
+    squares overflow or vanish at prices where A_k itself is still a number.
     """
-    transform = np.fft.rfft(centred(w.tail(w.close, SIZE)), axis=0)
-    power = transform.real**2 + transform.imag**2
-    amplitudes = np.sqrt(power[1:25])
-    strongest = amplitudes.argmax(axis=0)
-    strength = ratio(amplitudes.max(axis=0), total(amplitudes))
+    amplitudes = np.abs(np.fft.rfft(centred(w.tail(w.close, SIZE)), axis=0))
+    cycles = amplitudes[1:25]
+    strength = ratio(cycles.max(axis=0), total(cycles))
+    power = amplitudes**2
     shares = power / total(power)
     entropy = -total(shares * np.log(shares + 1e-12)) / np.log(26)
-    return SIZE / (strongest + 1.0), strength, entropy
+    return SIZE / (cycles.argmax(axis=0) + 1.0), strength, entropy

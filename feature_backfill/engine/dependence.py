@@ -6,7 +6,8 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
-from feature_backfill.engine.sums import centred, total, variance
+from feature_backfill.engine.polyfit import slope_of_equal_values
+from feature_backfill.engine.sums import centred, mean, total
 from feature_backfill.engine.windows import Windows, ratio
 
 # scipy's would cost every process a third of a second of imports.
@@ -18,8 +19,8 @@ def autocorrelation(w: Windows) -> Floats:
     """Pearson correlation of x_1..x_30 with x_0..x_29, each side about its own mean."""
     returns = w.tail(w.simple_return, 31)
     later, earlier = centred(returns[1:]), centred(returns[:-1])
-    scale = np.sqrt(total(later * later) * total(earlier * earlier))
-    return np.clip(ratio(total(later * earlier), scale), -1, 1)
+    lengths = np.sqrt(total(later * later)), np.sqrt(total(earlier * earlier))
+    return np.clip(ratio(ratio(total(later * earlier), lengths[0]), lengths[1]), -1, 1)
 
 
 @computes(
@@ -27,13 +28,33 @@ def autocorrelation(w: Windows) -> Floats:
         63,
         "close_hurst_100",
         100,
-        "always 0, NaN where returns do not vary: not a Hurst exponent, each lag takes the range of the whole sample",
+        "rounding noise around 0, NaN where returns do not vary: not a Hurst exponent, all lags share one range",
     )
 )
 def hurst(w: Windows) -> Floats:
-    """0 where the last 100 log returns (99 from 100 bars) vary."""
-    returns = w.tail(w.log_return, min(100, w.bars - 1))
-    return np.where(variance(returns) == 0, np.nan, 0.0)
+    """np.polyfit's slope of ln(R/S) over the logs of the lags 2..19, with the same R/S at every lag.
+
+    R is the range of the running sum of the last 100 log returns (99 from 100 bars) less their mean, S their population
+    standard deviation (H. E. Hurst 1951). NaN where S = 0.
+
+    A line through equal values has slope 0, so this is rounding: up to about 1e-15, of either sign. It carries no
+    information, yet a tree may have split on it, so the script's rounding is reproduced to the last bit for a script
+    that ran on an x86-64 CPU with AVX2. AVX-512 and other CPUs round differently, and a log may differ in its last bit
+    between CPUs. Leave the feature out of new models; for a model that splits on it, compare predictions from rows of
+    the script and of this engine for the same hours before switching.
+    """
+    deviations = centred(w.tail(w.log_return, min(100, w.bars - 1)))
+    sd = np.sqrt(mean(deviations**2))
+    return slope_of_equal_values(np.log(ratio(_range_of_running_sum(deviations), sd)))
+
+
+def _range_of_running_sum(items: Floats) -> Floats:
+    running, highest, lowest = items[0].copy(), items[0].copy(), items[0].copy()
+    for item in items[1:]:
+        running += item
+        np.maximum(highest, running, out=highest)
+        np.minimum(lowest, running, out=lowest)
+    return highest - lowest
 
 
 @computes(Feature(102, "close_roll_spread_20", 21, "Roll's effective spread; NaN unless changes of the close reverse"))

@@ -59,13 +59,13 @@ def on_balance_volume_share(w: Windows) -> Floats:
     per_lookback=True,
 )
 def volume_weighted_price(lb: Lookbacks) -> tuple[Floats, ...]:
-    """sum TP V / sum V over all bars, c over it, and the log of that."""
+    """sum TP V / sum V over all bars, c over it, and the log of that, NaN where the turnover overflows."""
     w, oldest = lb.windows, lb.oldest
     oldest_price = (oldest.high + oldest.low + oldest.close) / 3
     turnover = lb.sum_newer(w.typical_price * w.volume) + oldest_price * oldest.volume
     price = ratio(turnover, lb.sum_newer(w.volume) + oldest.volume)
-    over = lb.at_hours(w.last_close) / price
-    return price, over, np.log(over)
+    over = ratio(lb.at_hours(w.last_close), price)
+    return price, over, np.where(over > 0, np.log(over), np.nan)
 
 
 def _money_flow_volume(high: Floats, low: Floats, close: Floats, volume: Floats) -> Floats:

@@ -6,11 +6,11 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from feature_backfill import compute_features
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.assets.ohlcv import report_ohlcv
+from feature_backfill.automation.jobs import range_tags
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.hours import hour_range, partition_key, partition_keys
@@ -35,10 +35,7 @@ def run(instance, market, first, last, overwrite=False, only=None):
         instance=instance,
         raise_on_error=False,
         asset_selection=only,
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: partition_key(first),
-            ASSET_PARTITION_RANGE_END_TAG: partition_key(last),
-        },
+        tags=range_tags(first, last),
         run_config={"ops": {key.to_python_identifier(): {"config": {"overwrite": overwrite}}}},
     )
 

@@ -7,7 +7,6 @@ import sys
 import dagster as dg
 import pandas as pd
 import pytest
-import sqlalchemy as db
 import yaml
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.test_utils import in_process_test_workspace
@@ -18,17 +17,19 @@ from feature_backfill.assets.features import OVERWRITE_TAG
 from feature_backfill.assets.names import hourly_partitions
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.jobs import range_tags
-from feature_backfill.automation.orphans import SILENCE, end_orphans
 from feature_backfill.automation.repairs import repair
 from feature_backfill.cli import main
 from feature_backfill.commands.shared.backfill import QUIET
+from feature_backfill.dagster_internals.orphans import SILENCE, end_orphans
+from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
 from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, hour_of, hour_range, partition_keys
-from feature_backfill.partition_wipe import wipe_partitions
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table
 from feature_backfill_tests.markets import FIRST, GAP, TABLE, execute, small_market, stored
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 START = pd.Timestamp("2025-01-10")  # first hour of the market; its table begins earlier
 LAST = GAP + 16 * HOUR
@@ -36,16 +37,6 @@ RUN = hour_range(GAP - 15 * HOUR, GAP + 4 * HOUR)  # computed before the gap, sk
 OHLCV, BARS, FEATURES = (dg.AssetKey(["small", *path]) for path in (["ohlcv"], ["bars_4h"], ["features", "short"]))
 ASSETS = [OHLCV, BARS, FEATURES]
 MATERIALIZED, FAILED, IN_PROGRESS = "materialized", "failed", "in progress"
-
-
-@pytest.fixture(autouse=True)
-def no_waiting_for_the_disk():
-    def unsynchronized(connection, _):
-        connection.execute("PRAGMA synchronous = OFF")
-
-    db.event.listen(db.Engine, "connect", unsynchronized)
-    yield
-    db.event.remove(db.Engine, "connect", unsynchronized)
 
 
 @pytest.fixture

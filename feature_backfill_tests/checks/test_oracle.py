@@ -220,8 +220,11 @@ WILD = [100 + 5 * math.sin(i * i) for i in range(101)]
     [
         ("close_entropy_20", 1.0, [100.0 + i % 11 for i in range(101)]),
         ("close_dominant_cycle_length_50", 50 / 24, [100.0] * 80 + [101.0] + [100.0] * 20),
-        ("close_cycle_strength_50", 0.5, [100.0] * 80 + [101.0] + [100.0] * 20),
+        ("close_dominant_cycle_length_50", 50 / 24, [100.0, 100.1] * 50 + [100.0]),
+        ("close_cycle_strength_50", 0.5, [100.0] * 101),
+        ("close_cycle_strength_50", math.nan, [100.0, 100.1] * 50 + [100.0]),
         ("close_spectral_entropy_50", 0.5, [100.0] * 101),
+        ("close_spectral_entropy_50", 0.5, [1e-160 * (i % 7 + 1) for i in range(101)]),
         ("close_roll_spread_20", 1e-9, [100.0 + i for i in range(101)]),
         ("close_ou_halflife_100", 1e12, [100.0] * 100 + [101.0]),
         ("close_cvar_5_50", -0.1, [100.0, 110.0] * 50 + [100.0]),

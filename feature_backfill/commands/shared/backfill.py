@@ -10,9 +10,10 @@ import dagster as dg
 from feature_backfill.assets.features import FeaturesConfig
 from feature_backfill.assets.names import features_key, writer_pool
 from feature_backfill.automation.jobs import job_name, range_tags
-from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.commands.shared.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.orphans import end_orphans
+from feature_backfill.dagster_internals.pools import runs_in_pool
 from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.planning.plan import Keep, Plan
@@ -59,9 +60,7 @@ def backfill(
 
 
 def _announce_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
-    if not instance.event_log_storage.supports_global_concurrency_limits:
-        return
-    for run_id in instance.event_log_storage.get_concurrency_info(writer_pool(market)).active_run_ids:
+    for run_id in runs_in_pool(instance, writer_pool(market)):
         print(f"waiting for run {run_id}, which writes to market {market.name}", file=sys.stderr)
 
 
