@@ -28,7 +28,8 @@ from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import TABLE, read_features
+from feature_backfill.store.feature_reading import read_features
+from feature_backfill.store.features import TABLE
 
 FIRST_HOUR = pd.Timestamp("2025-01-01")
 BASE_HOURS, TIMEFRAMES = 48, ("1H", "4H", "12H")

@@ -20,8 +20,9 @@ from feature_backfill.automation.changes import database_state, file_state
 from feature_backfill.automation.runs import ON_THEIR_WAY
 from feature_backfill.config import FeatureSet, Market, market_from
 from feature_backfill.hours import partition_keys
-from feature_backfill.store.database import connect, has_table
+from feature_backfill.store.database import connect
 from feature_backfill.store.features import TABLE
+from feature_backfill.store.schema import has_table
 
 NAME, KEY = "mistreated", "survivor"
 OHLCV_TABLE = "ohlcv_mistreated_1h"

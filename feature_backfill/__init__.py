@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from feature_backfill.engine.catalog import feature_names
     from feature_backfill.engine.compute import FeatureResult, compute_features
-    from feature_backfill.store.features import read_features
+    from feature_backfill.store.feature_reading import read_features
 
 __all__ = ["FeatureResult", "compute_features", "feature_names", "read_features"]
 
@@ -14,7 +14,7 @@ _HOMES = {
     "FeatureResult": "feature_backfill.engine.compute",
     "compute_features": "feature_backfill.engine.compute",
     "feature_names": "feature_backfill.engine.catalog",
-    "read_features": "feature_backfill.store.features",
+    "read_features": "feature_backfill.store.feature_reading",
 }
 
 

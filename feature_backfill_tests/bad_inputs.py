@@ -369,14 +369,14 @@ CASES = {
         Case("may not be written, by an import", "cannot open", imported(rows(f"2024-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: not_to_be_written(SOURCE)),
         Case("may not be written, by a run", "cannot open", run, meanwhile=lambda: not_to_be_written(TARGET)),
     ],
-    "Stored tables of another make": [
+    "Stored tables with an unexpected schema": [
         Case("features: another type, by a run", "column ts is VARCHAR instead of TIMESTAMP", target(*as_features("feature_key, CAST(ts AS VARCHAR) AS ts, features, created_at"))),
         Case("features: no key, by a run", "the primary key is () instead of (feature_key, ts)", target(*as_features("*"))),
         Case("features: lacks a column, by a run", "column feature_key is missing", target(*as_features("ts, features, created_at"))),
         Case("features: lacks a column, by last_from_features", "column feature_key is missing", target(*as_features("ts, features, created_at"), then=hours("--mode", "last_from_features"))),
         Case("features: another type, by export", "column features is VARCHAR instead of JSON", target(*as_features("feature_key, ts, CAST(features AS VARCHAR) AS features, created_at"), then=export)),
         Case("features: with a time zone, by selftest", "instead of TIMESTAMP", target(*as_features("feature_key, ts AT TIME ZONE 'UTC' AS ts, features, created_at"), then=selftest)),
-        Case("features: a view, by export", "is of another make", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
+        Case("features: a view, by export", "has an unexpected schema", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
         Case("bars: other columns", "table bars_4h", target("DROP TABLE bars_4h", "CREATE TABLE bars_4h AS SELECT 1 AS timestamp")),
     ],
     "Hours": [

@@ -7,7 +7,8 @@ import pandas as pd
 
 from feature_backfill.config import Market, market_from
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
-from feature_backfill.store.database import connect, has_table
+from feature_backfill.store.database import connect
+from feature_backfill.store.schema import has_table
 
 FIRST = pd.Timestamp("2025-01-01")
 HOURS = 480

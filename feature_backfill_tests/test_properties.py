@@ -21,7 +21,8 @@ from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import hour_range
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import ensure_features_table, read_features, write_features
+from feature_backfill.store.feature_reading import read_features
+from feature_backfill.store.features import ensure_features_table, write_features
 from feature_backfill_tests.comparison import mismatches
 from feature_backfill_tests.markets import FIRST, TABLE, execute, small_market, stored
 

@@ -7,7 +7,7 @@ import dagster as dg
 from feature_backfill.assets.plan import make_plan
 from feature_backfill.assets.standing import ABSENT
 from feature_backfill.checks.findings import listed, newest_range, ranges
-from feature_backfill.checks.stored import hours_with_rows
+from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.soundness import kind_of
 from feature_backfill.hours import hour_range

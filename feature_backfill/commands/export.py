@@ -9,7 +9,7 @@ import pandas as pd
 
 from feature_backfill.commands.selection import parsed_hour
 from feature_backfill.errors import UserError
-from feature_backfill.store.features import read_features
+from feature_backfill.store.feature_reading import read_features
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ from feature_backfill.config import Market
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import HOUR
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import delete_features, last_stored_hour, read_features, stored_hours
+from feature_backfill.store.feature_reading import read_features
+from feature_backfill.store.features import delete_features, last_stored_hour, stored_hours
 
 REACH = 24 * HOUR
 RELATIVE, ABSOLUTE = 1e-9, 1e-9

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,28 +86,6 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.commit()
 
 
-def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """The columns of a table or view, in its order, with their SQL types.
-
-    Raises UserError that lists the tables there are if this one is missing.
-    """
-    return {name: sql_type for name, sql_type, _ in _required_columns(connection, table)}
-
-
-def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether the database has a table or view of this name. Not for use in a transaction, which a "no" would abort."""
-    return bool(_columns(connection, table))
-
-
-def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The tables and views of the database, by name."""
-    rows = connection.execute(
-        "SELECT DISTINCT table_name FROM duckdb_columns() WHERE NOT internal"
-        " AND database_name = current_database() AND schema_name = current_schema() ORDER BY table_name"
-    ).fetchall()
-    return [name for (name,) in rows]
-
-
 def database_path(connection: duckdb.DuckDBPyConnection) -> str:
     """The file behind a connection, for messages."""
     path = scalar(connection, "SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
@@ -121,42 +99,6 @@ def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence
     """
     rows = connection.execute(sql, parameters).fetchall()
     return rows[0][0] if rows else None
-
-
-def has_own_table(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
-) -> bool:
-    """Whether there is a table of the project's. Raises UserError as require_schema does if it is of another make."""
-    if not has_table(connection, table):
-        return False
-    require_schema(connection, table, columns, primary_key)
-    return True
-
-
-def require_schema(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
-) -> None:
-    """Raise UserError that says what differs unless a table has just these columns, types and primary key.
-
-    columns: type by name, as describe_table spells them.
-    """
-    described = _required_columns(connection, table)
-    found = {name: sql_type for name, sql_type, _ in described}
-    differences = [f"column {name} is missing" for name in columns if name not in found]
-    differences += [f"column {name} is not expected" for name in found if name not in columns]
-    differences += [
-        f"column {name} is {found[name]} instead of {sql_type}"
-        for name, sql_type in columns.items()
-        if found.get(name, sql_type) != sql_type
-    ]
-    key = [name for name, _, in_key in described if in_key]
-    if set(key) != set(primary_key):
-        differences.append(f"the primary key is ({', '.join(key)}) instead of ({', '.join(primary_key)})")
-    if differences:
-        raise UserError(
-            f"table {table} of {database_path(connection)} is of another make: {'; '.join(differences)}. "
-            "Rename it or choose another database"
-        )
 
 
 def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
@@ -238,26 +180,3 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
         connection.close()
         raise
     return connection
-
-
-def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
-    columns = _columns(connection, table)
-    if not columns:
-        present = table_names(connection)
-        if table.lower() in map(str.lower, present):
-            raise UserError(f"view {table} of {database_path(connection)} is broken: what it reads from has changed")
-        raise UserError(
-            f"no table {table} in {database_path(connection)}; the tables there: {', '.join(present) or 'none'}"
-        )
-    return columns
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
-    """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
-    try:
-        # Not DESCRIBE, which takes a name that is no table for that of a file or of a Python variable.
-        return connection.execute(
-            "SELECT name, type, pk FROM pragma_table_info(?)", [f"main.{quoted(table)}"]
-        ).fetchall()
-    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException):  # none, a broken view, no name
-        return []

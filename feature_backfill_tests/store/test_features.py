@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_backfill.errors import UserError
-from feature_backfill.store import features
+from feature_backfill.store import feature_reading, features
 from feature_backfill.store.database import connect
+from feature_backfill.store.feature_reading import read_features
 from feature_backfill.store.features import (
     delete_features,
     ensure_features_table,
     last_stored_hour,
-    read_features,
     stored_hours,
     write_features,
 )
@@ -160,8 +160,9 @@ def test_a_failed_overwrite_loses_no_row(connection: duckdb.DuckDBPyConnection) 
 
 
 def test_more_rows_than_one_transaction_takes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_ROWS_PER_TRANSACTION", "_ROWS_PER_BATCH", "_ROWS_PER_READ"):
+    for name in ("_ROWS_PER_TRANSACTION", "_ROWS_PER_BATCH"):
         monkeypatch.setattr(features, name, 7)
+    monkeypatch.setattr(feature_reading, "_ROWS_PER_READ", 7)
     hours = pd.date_range("2025-01-01", periods=50, freq="h", unit="us", name="ts")
     written = pd.DataFrame({"a": np.arange(50) / 3, "b": np.arange(50) * 2.0}, index=hours)
     with connect(path, read_only=False) as connection:

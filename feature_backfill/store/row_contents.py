@@ -7,7 +7,8 @@ import duckdb
 import pandas as pd
 
 from feature_backfill.store.database import scalar
-from feature_backfill.store.features import TABLE, in_parts, stored_hours
+from feature_backfill.store.feature_reading import in_parts
+from feature_backfill.store.features import TABLE, stored_hours
 
 
 def name_sets(connection: duckdb.DuckDBPyConnection, feature_key: str) -> list[tuple[list[str], pd.DatetimeIndex]]:
