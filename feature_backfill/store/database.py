@@ -1,7 +1,7 @@
-"""Opening a DuckDB file, and what holds for every table: quoted names, columns and types, transactions.
+"""Opening DuckDB files; transactions, quoted names, single values.
 
-DuckDB lets one process write a file, or several read it, never both at once. So connections are opened late and closed
-early, and whoever finds the file taken waits a while. Within one process a file is open in one mode: where the OHLCV
+DuckDB lets one process write a file or several processes read it, never both at once. So connections are opened late
+and closed early, and a file that is in use is waited for. Within one process a file is open in one mode: where OHLCV
 and the target database are the same file, the caller opens it once, for writing, and uses that connection for both.
 """
 
@@ -25,6 +25,10 @@ PATIENCE_S = 60.0
 
 ROW_GROUP_SIZE = 2048
 """Rows that DuckDB stores as a unit. Bulk writes in multiples of it are never rewritten by a later one."""
+
+STORAGE_VERSION = "v1.2.0"
+"""The storage version of new databases: the lowest in which DuckDB compresses long text, by ZSTD, to an eighth of its
+size. DuckDB 1.2.0 and every later version reads such a file; older ones refuse it."""
 
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
@@ -103,7 +107,7 @@ def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence
 
 def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + patience
-    told = False
+    warned = False
     while True:
         try:
             return _open(path, read_only)
@@ -120,9 +124,9 @@ def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.Duck
                     f"{path} is in use and stayed so for {patience:g} s; wait for its holder or end it, "
                     f"then try again: {reason}"
                 ) from error
-            if not told:
+            if not warned:
                 _log.warning("%s is in use; waiting up to %g s: %s", path, patience, reason)
-                told = True
+                warned = True
         time.sleep(_RETRY_EVERY_S)
 
 
@@ -167,16 +171,21 @@ def _create(path: Path) -> None:
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     """A private DuckDB instance with the file as its database, set up for JSON rows of many kilobytes.
 
-    Only ATTACH takes a row group size. With the default of 122,880 every checkpoint would write anew up to 300 MB of
-    such rows. Compressing them would take twice as long as everything else together, for a third of the size.
+    Only ATTACH takes a row group size. With the default of 122,880 every checkpoint would write anew the compressed
+    text of up to 122,879 rows. A file that exists keeps its storage version.
     """
-    connection = duckdb.connect(config={"temp_directory": f"{path}.tmp", "force_compression": "uncompressed"})
+    connection = duckdb.connect(config={"temp_directory": f"{path}.tmp"})
     try:
-        # ATTACH takes parameters only since DuckDB 2.
-        file = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{file}' AS target (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_SIZE})")
+        attach(connection, path, "target", None if path.exists() else STORAGE_VERSION)
         connection.execute("USE target")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str, storage_version: str | None) -> None:
+    """Attach a file for writing, in row groups of ROW_GROUP_SIZE. storage_version: of a new file."""
+    file = str(path).replace("'", "''")  # ATTACH takes parameters only since DuckDB 2
+    version = "" if storage_version is None else f", STORAGE_VERSION '{storage_version}'"
+    connection.execute(f"ATTACH '{file}' AS {quoted(name)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_SIZE}{version})")

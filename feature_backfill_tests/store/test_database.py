@@ -101,15 +101,35 @@ def test_writing_creates_a_file_that_plain_duckdb_reads_and_writes(tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def storage_version(path: Path) -> str:
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{path}' AS file (READ_ONLY)")
+        sql = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'file'"
+        ((version,),) = connection.execute(sql).fetchall()
+    return str(version)
+
+
+def test_a_new_database_compresses_long_text(tmp_path: Path) -> None:
+    path = tmp_path / "new.duckdb"
+    with connect(path, read_only=False) as connection:
+        connection.execute("CREATE TABLE t AS SELECT repeat(uuid()::VARCHAR, 500) AS text FROM range(2048)")
+    assert storage_version(path) == "v1.2.0+"
+    with connect(path, read_only=True) as connection:
+        used = connection.execute("SELECT DISTINCT compression FROM pragma_storage_info('t') WHERE column_id = 0")
+        assert ("ZSTD",) in used.fetchall()
+
+
 def test_files_of_older_storage_versions_are_written(tmp_path: Path) -> None:
     path = tmp_path / "old.duckdb"
     with duckdb.connect() as old:
         old.execute(f"ATTACH '{path}' AS old (STORAGE_VERSION 'v0.10.2')")
         old.execute("CREATE TABLE old.t AS SELECT 1 AS i")
+    before = storage_version(path)
     with connect(path, read_only=False) as connection:
         connection.execute("INSERT INTO t VALUES (2)")
     with connect(path, read_only=True) as connection:
         assert connection.execute("SELECT i FROM t ORDER BY i").fetchall() == [(1,), (2,)]
+    assert storage_version(path) == before != "v1.2.0+"
 
 
 def test_reading_a_missing_file_is_an_error_and_creates_nothing(tmp_path: Path) -> None:
