@@ -187,5 +187,7 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
 def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str, storage_version: str | None) -> None:
     """Attach a file for writing, in row groups of ROW_GROUP_SIZE. storage_version: of a new file."""
     file = str(path).replace("'", "''")  # ATTACH takes parameters only since DuckDB 2
-    version = "" if storage_version is None else f", STORAGE_VERSION '{storage_version}'"
-    connection.execute(f"ATTACH '{file}' AS {quoted(name)} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_SIZE}{version})")
+    options = f"TYPE duckdb, READ_WRITE, ROW_GROUP_SIZE {ROW_GROUP_SIZE}"
+    if storage_version is not None:
+        options += f", STORAGE_VERSION '{storage_version}'"
+    connection.execute(f"ATTACH '{file}' AS {quoted(name)} ({options})")
