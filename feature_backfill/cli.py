@@ -97,6 +97,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--overwrite", action="store_true", help="compute stored hours again")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    command.add_argument("--verbose", action="store_true", help="list every hour that --dry-run would compute")
 
 
 def _add_recompute_stale(command: argparse.ArgumentParser) -> None:

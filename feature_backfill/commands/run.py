@@ -23,7 +23,7 @@ def execute(options: argparse.Namespace) -> int:
     keep = Keep.NONE if options.overwrite else Keep.ALL
     plan = plan_of(market, feature_set, selection.hours, keep).at_most(options.at_most or 0)
     if options.dry_run:
-        print("\n".join(dry_run_lines(feature_set.key, selection.wanted, plan)))
+        print("\n".join(dry_run_lines(feature_set, selection.wanted, plan, verbose=options.verbose)))
         return 0
     for line in skip_lines(plan.skipped):
         print(line)
@@ -35,7 +35,8 @@ def execute(options: argparse.Namespace) -> int:
         report_ohlcv(instance, market, plan.present)
         done = backfill(instance, market, feature_set, ranges, keep)
     print(summary(feature_set, plan, done))
-    print(f"stored in {market.target_database}, table features")
+    if done.computed:
+        print(f"stored in {market.target_database}, table features")
     return 0
 
 

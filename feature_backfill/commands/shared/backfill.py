@@ -17,6 +17,7 @@ from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.planning.ranges import Range
+from feature_backfill.planning.wording import hours_of_features
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -84,4 +85,4 @@ def summary(feature_set: FeatureSet, plan: Plan, done: BackfillReport) -> str:
     """What became of the planned hours, and how fast."""
     rate = f", {done.computed / done.seconds:.0f} hours/s with everything recorded" if done.computed else ""
     rest = f"kept {len(plan.kept)}, skipped {len(plan.skipped)}"
-    return f"{feature_set.key}: computed {done.computed} hours, {rest} in {done.seconds:.1f} s{rate}"
+    return f"{feature_set.key}: computed {hours_of_features(done.computed, feature_set)}, {rest} in {done.seconds:.1f} s{rate}"
