@@ -174,7 +174,7 @@ IN_DAGSTER = {
 
 @pytest.mark.parametrize("message", IN_DAGSTER)
 def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, message):
-    market = small_market(folder)
+    market = small_market(folder, name=TABLE)
     IN_DAGSTER[message]()
     before = contents(folder)
     definitions = build_definitions([market])

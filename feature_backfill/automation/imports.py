@@ -14,7 +14,7 @@ from feature_backfill.automation.changes import folder_state
 from feature_backfill.automation.orphans import ENDED
 from feature_backfill.automation.runs import LONGEST_PAUSE, ON_THEIR_WAY, REMEMBERED_RUNS, ended_at, pause_after
 from feature_backfill.config import Market
-from feature_backfill.errors import UserError
+from feature_backfill.errors import RunError, UserError
 from feature_backfill.sources.files import ImportReport, import_files
 
 FILES_TAG = "feature_backfill/files"
@@ -50,6 +50,9 @@ def import_job(market: Market) -> dg.JobDefinition:
             except UserError as error:
                 failures.append(str(error))
                 continue
+            except RunError as error:
+                failures.append(str(error))
+                break
             _log(context, name, report)
             if len(report.hours):
                 report_ohlcv(context.instance, market, report.hours)
@@ -72,6 +75,8 @@ def import_job(market: Market) -> dg.JobDefinition:
 
 def _log(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
     context.log.info(f"{name}: {report.new} rows new, {report.changed} changed, {report.same} the same")
+    if report.left_empty:
+        context.log.warning(f"{name}: further columns, left NULL in the new rows: {', '.join(report.left_empty)}")
     for reason, count in report.refused.items():
         context.log.warning(f"{name}: refused {count}, {reason} (first: {report.examples[reason]})")
 

@@ -76,7 +76,7 @@ def require_begun(market: Market) -> None:
 
 
 def require_since_first_hour(market: Market, hours: pd.DatetimeIndex) -> None:
-    """Raise UserError if some of the hours (ascending) are before the market's first: Dagster has no such partitions."""
+    """Raise UserError if some hours (ascending) are before the market's first: Dagster has no such partitions."""
     early = hours[hours < market.first_hour]
     if len(early):
         raise UserError(
