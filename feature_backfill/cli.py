@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,9 +18,7 @@ from typing import Any, NoReturn
 from rich_argparse import RichHelpFormatter
 
 from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
-from feature_backfill.errors import RunError, UserError
-
-DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
+from feature_backfill.errors import BAD_ARGUMENTS, FAILED, RunError, UserError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -101,6 +99,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--overwrite", action="store_true", help="compute stored hours again")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
+    command.add_argument("--verbose", action="store_true", help="list every hour that --dry-run would compute")
     command.add_argument("--json", action="store_true", help="print what became of the hours as one JSON object")
 
 
@@ -183,15 +182,21 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hours", type=int, default=4320, help="length of the synthetic market (4320)")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code. Flags without a command, as the script took them, mean `run`."""
+def main(arguments: Sequence[str] | None = None, begin: Callable[[], None] | None = None) -> int:
+    """Run a command; returns the exit code. Flags without a command, as the script took them, mean `run`.
+
+    begin: called once all is imported, before the command begins.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0].startswith("--") and given[0] != "--help":
         given.insert(0, "run")
     options = parser().parse_args(given)
     try:
+        _require_text(given)
         _require_working_folder()
         command = import_module(f"feature_backfill.commands.{options.command.replace('-', '_')}")
+        if begin is not None:
+            begin()
         return int(command.execute(options))
     except UserError as error:
         print(f"feature-backfill {options.command}: {error}", file=sys.stderr)
@@ -204,6 +209,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raise UserError if an argument has bytes that are not UTF-8: neither DuckDB nor Dagster takes such names."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"the argument {argument!r} is not UTF-8 text; correct or rename it") from error
+
+
 def _require_working_folder() -> None:
     try:
         os.getcwd()
@@ -211,16 +225,17 @@ def _require_working_folder() -> None:
         raise UserError("the working folder was deleted; change to another one with cd") from error
 
 
-def script() -> NoReturn:
-    """Run a command and end the process without tearing down the imported modules, which takes half a second.
+def script(begin: Callable[[], None] | None = None) -> NoReturn:
+    """Run a command, as main does, and end the process.
 
-    Databases are closed by then. Only the output is left to be flushed.
+    The imported modules are not torn down, which would take half a second. Databases are closed by then, and
+    only the output is left to be flushed.
     """
     gc.set_threshold(100_000, 50, 100)  # the imported modules stay: collecting among them costs a second
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     try:
-        code = main()
+        code = main(begin=begin)
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:

@@ -1,15 +1,25 @@
-"""The exceptions whose messages are written for the operator."""
+"""Errors that are written for the operator: one line with what is wrong, where, and what to do; and exit codes."""
+
+DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
+"""Exit codes of the command line."""
 
 
-class UserError(Exception):
-    """Bad arguments, configuration or data. The message says in one line what is wrong, where, and what to do.
-
-    The command line prints the message and exits with code 2.
-    """
-
+class _OneLineError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
-class RunError(Exception):
+class UserError(_OneLineError):
+    """Bad arguments, configuration or data. The command line prints the message and exits with code 2."""
+
+
+class RunError(_OneLineError):
     """A run that started and then failed. What it had stored by then stays stored. Exit code 3."""
+
+
+class DatabaseTakenError(RunError):
+    """Another process kept a DuckDB file open for longer than we wait for it."""
+
+
+class DatabaseDamagedError(RunError):
+    """DuckDB cannot read or write a file that it could open: damaged pages, or a disk with errors."""

@@ -26,7 +26,7 @@ from feature_backfill_tests.full_disk import no_room
 from feature_backfill_tests.holders import held_by_another_process
 from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, TABLE, WHERE, window
 
-REFUSED, DONE = 2, 0
+REFUSED, FAILED, DONE = 2, 3, 0
 SOURCE, TARGET = "ohlcv.duckdb", "features.duckdb"
 WINDOW = window(LAST - 2 * HOUR, LAST)
 FUTURE = last_closed_hour() + 3 * HOUR
@@ -197,6 +197,11 @@ def piped() -> list[str]:
     return ["import-ohlcv", "pipe.csv", "--duckdb", "new.duckdb", "--table", TABLE]
 
 
+def wide_parquet() -> list[str]:
+    pd.DataFrame([range(1000)], columns=list(map(str, range(1000)))).to_parquet("ohlcv.parquet")
+    return ["import-ohlcv", "ohlcv.parquet", "--duckdb", "new.duckdb", "--table", TABLE]
+
+
 def feature_list(content: str | bytes) -> Callable[[], list[str]]:
     def given() -> list[str]:
         Path("list.json").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -287,6 +292,8 @@ CASES = {
         Case("semicolons instead of commas", "CSV must be UTF-8 text with a header line, commas", imported(rows(f"2025-01-01,{SOUND}").replace(",", ";"))),
         Case("without a header", "lacks the column timestamp, open", imported(f"2025-01-01,{SOUND}\n")),
         Case("a repeated column", "has the column open twice", imported(rows("2025-01-01,9,10,11,9,10,5", header="timestamp,open,open,high,low,close,volume"))),
+        Case("100,000 columns", "has more than 500 columns", imported(rows(header=",".join(map(str, range(100_000)))))),
+        Case("Parquet with 1,000 columns", "has more than 500 columns", wide_parquet),
         Case("UTF-16", "CSV must be UTF-8 text", imported(rows(f"2025-01-01,{SOUND}").encode("utf-16"))),
         Case("random bytes", "CSV must be UTF-8 text", imported(b"\x00\xff\xfe" * 1000)),
         Case("not Parquet in spite of its name", "cannot read ohlcv.parquet", imported("PAR1", "ohlcv.parquet")),
@@ -336,9 +343,9 @@ CASES = {
         Case("features: a link to itself", "no file can exist at", in_place_of(TARGET, link_to_itself)),
         Case("OHLCV: a name of 300 characters", "File name too long", flags("--duckdb", "x" * 300)),
         Case("features: in a missing folder", "no folder", flags("--feat-duckdb", "no/features.duckdb")),
-        Case("OHLCV: locked", "is in use and stayed so", run, meanwhile=lambda: held_by_another_process(Path(SOURCE))),
-        Case("features: locked", "is in use and stayed so", run, meanwhile=lambda: held_by_another_process(Path(TARGET))),
-        Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: held_by_another_process(Path(SOURCE))),
+        Case("OHLCV: locked", "is in use and stayed so", run, FAILED, meanwhile=lambda: held_by_another_process(Path(SOURCE))),
+        Case("features: locked", "is in use and stayed so", run, FAILED, meanwhile=lambda: held_by_another_process(Path(TARGET))),
+        Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), FAILED, meanwhile=lambda: held_by_another_process(Path(SOURCE))),
         Case("on a full disk, by an import", "could not be written; what was stored before is safe", imported(rows(*(f"{hour},{SOUND}" for hour in pd.date_range("2020", periods=5000, freq="h"))), into=SOURCE), meanwhile=lambda: no_room(64 * 1024)),
         Case("OHLCV: read-only, for an import", "cannot open", imported(rows(f"2024-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: not_to_be_written(SOURCE)),
         Case("features: read-only, for a run", "cannot open", run, meanwhile=lambda: not_to_be_written(TARGET)),

@@ -16,6 +16,7 @@ from dagster._annotations import is_public
 import feature_backfill
 
 FLOORS = (
+    ("__main__",),
     ("cli",),
     ("commands",),
     ("definitions",),
@@ -27,7 +28,8 @@ FLOORS = (
     ("config", "labels"),
     ("engine",),
     ("event_log",),  # the public address of what dagster.yaml names
-    ("hours", "paths", "contracts", "dagster_internals"),
+    ("dagster_internals",),
+    ("hours", "paths", "contracts"),
     ("errors",),
 )
 """From the roof down. A room may import itself and every room of a lower floor."""

@@ -172,7 +172,7 @@ IN_DAGSTER = {
 
 @pytest.mark.parametrize("message", IN_DAGSTER)
 def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, message):
-    market = small_market(folder)
+    market = small_market(folder, name=TABLE)
     IN_DAGSTER[message]()
     before = contents(folder)
     name = f"{job_name(market, market.feature_sets[0])}__new_hours"

@@ -1,17 +1,17 @@
-"""Errors that the operator can mend, as failures of a step that show one line."""
+"""Errors written for the operator, as failures of a step that show one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
-from feature_backfill.errors import UserError
+from feature_backfill.errors import RunError, UserError
 
 
 @contextmanager
 def user_errors_fail_the_step() -> Iterator[None]:
-    """Turn a UserError of the block into a dagster.Failure with its message. It allows no retry: none could help."""
+    """Turn a UserError or RunError of the block into a dagster.Failure with its message. It allows no retry."""
     try:
         yield
-    except UserError as error:
+    except (UserError, RunError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error

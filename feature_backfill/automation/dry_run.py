@@ -62,7 +62,11 @@ def _hours(market: Market, config: PlanConfig) -> pd.DatetimeIndex:
     except ValueError as error:
         raise UserError(f"start or end: {error}") from error
     first, last = resolved_range(start, end, last_closed_hour())
-    hours = hour_range(max(first, market.first_hour), last)
-    if hours.empty:
-        raise UserError(f"{last} is before {market.first_hour}, the first hour of {market.name}; ask for later hours")
+    hours = hour_range(first if start else max(first, market.first_hour), last)
+    if hours.empty or hours[0] < market.first_hour:
+        asked = f"{first} .. {last}"
+        raise UserError(
+            f"{asked} begins before {market.first_hour}, the first hour of {market.name}; ask for later hours, "
+            "or set an earlier first_hour in its YAML"
+        )
     return hours

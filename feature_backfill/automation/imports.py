@@ -20,7 +20,7 @@ from feature_backfill.automation.runs import (
     pause_after,
 )
 from feature_backfill.config import Market
-from feature_backfill.errors import UserError
+from feature_backfill.errors import RunError, UserError
 from feature_backfill.sources.files import ImportReport, import_files
 
 FILES_TAG = "feature_backfill/files"
@@ -56,6 +56,9 @@ def import_job(market: Market) -> dg.JobDefinition:
             except UserError as error:
                 failures.append(str(error))
                 continue
+            except RunError as error:
+                failures.append(str(error))
+                break
             _log(context, name, report)
             if len(report.hours):
                 report_ohlcv(context.instance, market, report.hours)
@@ -78,6 +81,8 @@ def import_job(market: Market) -> dg.JobDefinition:
 
 def _log(context: dg.OpExecutionContext, name: str, report: ImportReport) -> None:
     context.log.info(f"{name}: {report.new} rows new, {report.changed} changed, {report.same} the same")
+    if report.left_empty:
+        context.log.warning(f"{name}: further columns, left NULL in the new rows: {', '.join(report.left_empty)}")
     for reason, count in report.refused.items():
         context.log.warning(f"{name}: refused {count}, {reason} (first: {report.examples[reason]})")
 

@@ -19,6 +19,7 @@ import pandas as pd
 from pydantic import Field
 
 from feature_backfill.assets.bars import bars_against_ohlcv
+from feature_backfill.assets.decisions import require_own_asset
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.config import Market
@@ -124,7 +125,8 @@ def repair_job(market: Market) -> dg.JobDefinition:
 def repair(instance: dg.DagsterInstance, market: Market, dry_run: bool = False) -> list[Difference]:
     """Make Dagster's view of a market's partitions agree with its tables; returns what differed, an item an asset.
 
-    Raises UserError if the source is missing or unreadable, a database stays taken, or the target's folder is missing.
+    Raises UserError if the source is missing or unreadable, a database stays taken, the target's folder is missing, or
+    two keys with rows share an asset.
     """
     assets = [
         ohlcv_key(market),
@@ -168,6 +170,8 @@ def _tables(market: Market) -> Tables:
         lacking = {timeframe: pd.DatetimeIndex(built["timestamp"]) for timeframe, built in bars.items()}
         return Tables(hours, {feature_set.key: hours[:0] for feature_set in market.feature_sets}, lacking)
     with connect(target, read_only=True) as connection:
+        for feature_set in market.feature_sets:
+            require_own_asset(connection, feature_set)
         features = {
             feature_set.key: _partitions(market, stored_hours(connection, feature_set.key))
             for feature_set in market.feature_sets

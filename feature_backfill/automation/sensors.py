@@ -27,7 +27,7 @@ from feature_backfill.automation.jobs import batch_tags, job_name
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.dagster_internals.event_log_storage import can_list_hours
 from feature_backfill.dagster_internals.orphans import end_orphans
-from feature_backfill.errors import UserError
+from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import last_closed_hour, partition_key
 from feature_backfill.planning.ranges import batches
 
@@ -69,7 +69,7 @@ def incremental_sensor(
         cursor = Cursor.model_validate_json(context.cursor) if context.cursor else Cursor()
         try:
             request = next_request(context.instance, market, feature_set, cursor, _now())
-        except UserError as error:
+        except (UserError, RunError) as error:
             return dg.SensorResult(skip_reason=f"{ended}trying again at the next tick: {error}", cursor=context.cursor)
         written = request.cursor.model_dump_json()
         if not request.ranges:
@@ -117,7 +117,7 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
             complete, message = (True, "nothing changed") if cursor.reported == state else _report(context, market)
             cursor.reported = state if complete else ""
             messages.append(message)
-        except UserError as error:
+        except (UserError, RunError) as error:
             messages.append(f"trying again at the next tick: {error}")
         message = "; ".join(filter(None, messages))
         if not requests:

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from feature_backfill.checks.market import look_at
-from feature_backfill.cli import DONE, FAILED
 from feature_backfill.commands.shared.market import market_and_feature_set
+from feature_backfill.errors import DONE, FAILED
 
 
 def execute(options: argparse.Namespace) -> int:

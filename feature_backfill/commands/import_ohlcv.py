@@ -14,6 +14,8 @@ def execute(options: argparse.Namespace) -> int:
     print(
         f"{options.table} of {options.duckdb}: {report.new} rows new, {report.changed} changed, {report.same} the same"
     )
+    if report.left_empty:
+        print(f"further columns, left NULL in the new rows: {', '.join(report.left_empty)}")
     for reason, count in report.refused.items():
         print(f"refused {count}, {reason} (first: {report.examples[reason]})")
     if len(report.hours):

@@ -7,26 +7,27 @@ from feature_backfill.commands.shared.instance import dagster_instance
 from feature_backfill.commands.shared.market import FEATURE_SET_FLAGS, market_and_feature_set
 from feature_backfill.config import Market, configs_folder, load_markets
 from feature_backfill.dagster_internals.orphans import end_orphans
-from feature_backfill.errors import UserError
+from feature_backfill.errors import RunError, UserError
 
 
 def execute(options: argparse.Namespace) -> int:
     """Repair market by market, say a line an asset. A market that cannot be repaired does not keep others from it."""
     markets = _markets(options)
-    problems = []
+    problems: list[UserError | RunError] = []
     with dagster_instance() as instance:
         for run_id in end_orphans(instance, options.dry_run):
             print(f"run {run_id}: its process is gone, {'would be ended' if options.dry_run else 'ended'}")
         for market in markets:
             try:
                 differences = repair(instance, market, options.dry_run)
-            except UserError as error:
-                problems.append(f"market {market.name}: {error}")
+            except (UserError, RunError) as error:
+                problems.append(type(error)(f"market {market.name}: {error}"))
                 continue
             for difference in differences:
                 print(difference.summary(options.dry_run))
     if problems:
-        raise UserError("; ".join(problems))
+        failed = any(isinstance(problem, RunError) for problem in problems)
+        raise (RunError if failed else UserError)("; ".join(map(str, problems)))
     return 0
 
 

@@ -42,7 +42,7 @@ def _planned(
     ranges = ranges_of_command(plan, listed=options.mode == "ts_list")
     done = None
     if options.dry_run:
-        say("\n".join(dry_run_lines(feature_set.key, selection.wanted, plan)))
+        say("\n".join(dry_run_lines(feature_set, selection.wanted, plan, verbose=options.verbose)))
     else:
         for line in skip_lines(plan.skipped):
             say(line)
@@ -51,7 +51,8 @@ def _planned(
                 report_ohlcv(instance, market, plan.present)
                 done = backfill(instance, market, feature_set, ranges, keep)
             say(summary(feature_set, plan, done))
-            say(f"stored in {market.target_database}, table features")
+            if done.computed:
+                say(f"stored in {market.target_database}, table features")
         else:
             say(f"nothing to compute: all stored, {len(plan.kept)} hours under {feature_set.key}" + _aside(plan))
     return run_json(market, feature_set, selection, plan, ranges, done)

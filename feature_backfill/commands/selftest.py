@@ -12,7 +12,7 @@ import pandas as pd
 
 from feature_backfill.assets.decisions import plan_of
 from feature_backfill.commands.shared.backfill import backfill
-from feature_backfill.commands.shared.hours import parsed_hour
+from feature_backfill.commands.shared.hours import parsed_hour, require_since_first_hour
 from feature_backfill.commands.shared.market import market_and_feature_set, market_with_key
 from feature_backfill.config import Market
 from feature_backfill.errors import RunError, UserError
@@ -78,6 +78,9 @@ def _hours_to_compare(options: argparse.Namespace, market: Market) -> pd.Datetim
         hours = pd.DatetimeIndex([])
         if newest is not None:
             hours = stored_hours(connection, options.compare_key, *resolved_range(start, end, newest, REACH))
+    if start is None:
+        hours = hours[hours >= market.first_hour]
+    require_since_first_hour(market, hours)
     if hours.empty:
         raise UserError(f"no rows of {options.compare_key!r} in {market.target_database} to compare with")
     return hours

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from feature_backfill.config import FeatureSet
 from feature_backfill.engine.soundness import SkipKind, by_kind
 from feature_backfill.hours import contiguous_runs, hour_range
 from feature_backfill.planning.plan import Plan
@@ -51,12 +52,21 @@ def _fates(plan: Plan) -> Iterator[tuple[str, pd.DatetimeIndex, str]]:
     yield "not closed yet", plan.open, ""
 
 
-def dry_run_lines(feature_key: str, asked: str, plan: Plan) -> list[str]:
-    """A plan as lines of text: what would be done, the first hours to compute, the skipped ones by kind of reason."""
-    head = f"plan for {feature_key}, {asked}: compute {len(plan.compute)} hours, keep {len(plan.kept)}"
-    hours = [f"  {hour}" for hour in plan.compute[:LISTED_HOURS]]
-    rest = [f"  ... to {plan.compute[-1]}"] if len(plan.compute) > LISTED_HOURS else []
-    return [f"{head}, skip {len(plan.skipped)}", *hours, *rest, *skip_lines(plan.skipped)]
+def dry_run_lines(feature_set: FeatureSet, asked: str, plan: Plan, verbose: bool = False) -> list[str]:
+    """A plan as lines of text: what would be done, the hours to compute, and the skipped hours by kind of reason.
+
+    verbose: list every hour to compute. Otherwise only the first LISTED_HOURS and the last are listed.
+    """
+    compute = hours_of_features(len(plan.compute), feature_set)
+    head = f"plan for {feature_set.key}, {asked}: compute {compute}, keep {len(plan.kept)}, skip {len(plan.skipped)}"
+    listed = plan.compute if verbose else plan.compute[:LISTED_HOURS]
+    rest = [f"  ... to {plan.compute[-1]}"] if len(listed) < len(plan.compute) else []
+    return [head, *(f"  {hour}" for hour in listed), *rest, *skip_lines(plan.skipped)]
+
+
+def hours_of_features(hours: int, feature_set: FeatureSet) -> str:
+    """A number of hours together with the number of features that each row of them has."""
+    return f"{hours} hours of {len(feature_set.names)} features"
 
 
 def skip_lines(skipped: pd.Series) -> list[str]:

@@ -43,6 +43,7 @@ class ImportReport:
     new, changed, same: numbers of rows that were added, replaced other values, or were in the table already.
     refused: number of refused rows by reason; examples: the place of the first refused row by reason.
     hours: the hours that are new or changed, UTC-naive, ascending.
+    left_empty: further columns of the table, which are NULL in the new rows.
     """
 
     new: int
@@ -51,6 +52,7 @@ class ImportReport:
     refused: dict[str, int]
     examples: dict[str, str]
     hours: pd.DatetimeIndex
+    left_empty: tuple[str, ...]
 
 
 def import_files(paths: Iterable[Path], database: Path, table: str, now: pd.Timestamp | None = None) -> ImportReport:
@@ -71,6 +73,7 @@ def import_files(paths: Iterable[Path], database: Path, table: str, now: pd.Time
         refused={str(reason): len(places) for reason, places in refused},
         examples={str(reason): places.iloc[0] for reason, places in refused},
         hours=stored.hours,
+        left_empty=stored.left_empty,
     )
 
 

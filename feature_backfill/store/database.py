@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from feature_backfill.errors import UserError
+from feature_backfill.errors import DatabaseDamagedError, DatabaseTakenError, UserError
 from feature_backfill.paths import absolute
 
 PATIENCE_S = 60.0
@@ -33,6 +33,8 @@ size. DuckDB 1.2.0 and every later version reads such a file; older ones refuse 
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
 _NOT_WRITTEN = "Could not write file"
+_CORRUPT = "Corrupt database file"
+_DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
 _opening = threading.Lock()
 _open_for_writing: set[Path] = set()
@@ -53,8 +55,9 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
     up to `patience` seconds. Until the block ends, this process must not open the file by other means, not even to
     look at it: closing any handle of a file drops the process's POSIX locks on it, DuckDB's among them.
 
-    Raises UserError if the file is missing, is no DuckDB database, cannot be opened, or stays taken, and where the
-    block writes and the disk does not take it: full, over quota, broken.
+    Raises UserError if the file is missing, is no DuckDB database or cannot be opened, and where the block writes and
+    the disk does not take it: full, over quota, broken. Raises DatabaseTakenError if the file stays taken, and
+    DatabaseDamagedError where the block meets a part of the file that is damaged.
     """
     path = absolute(path)
     if path.exists() and not path.is_file():
@@ -71,11 +74,26 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
     except duckdb.Error as error:
         if _NOT_WRITTEN in str(error):
             raise _not_written(path, error) from error
+        if is_damage(error):
+            raise _damaged(path, error) from error
         raise
     finally:
         connection.close()
         if not read_only:
             _open_for_writing.discard(path)
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Whether an error of a statement means that the database file is damaged, or was when DuckDB gave up on it."""
+    return isinstance(error, _DAMAGE) or _CORRUPT in str(error)
+
+
+def _damaged(path: Path, error: duckdb.Error) -> DatabaseDamagedError:
+    reason = " ".join(str(error).split())
+    return DatabaseDamagedError(
+        f"{path} is damaged; nothing more was written to it. Restore a copy, or export what can still be read and "
+        f"import it into a new database: {reason}"
+    )
 
 
 @contextmanager
@@ -85,7 +103,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.rollback()
+        with suppress(duckdb.FatalException):  # a database that DuckDB gave up on has rolled back already
+            connection.rollback()
         raise
     connection.commit()
 
@@ -120,7 +139,7 @@ def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.Duck
             if not any(sign in reason for sign in _TAKEN):
                 raise UserError(f"cannot open {path} as a DuckDB database: {reason}") from error
             if time.monotonic() >= deadline:
-                raise UserError(
+                raise DatabaseTakenError(
                     f"{path} is in use and stayed so for {patience:g} s; wait for its holder or end it, "
                     f"then try again: {reason}"
                 ) from error

@@ -56,6 +56,14 @@ def has_features_table(connection: duckdb.DuckDBPyConnection) -> bool:
     return has_own_table(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
 
 
+def distinct_keys(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The feature keys that have rows, by name."""
+    if not has_features_table(connection):
+        return []
+    rows = connection.execute(f"SELECT DISTINCT feature_key FROM {TABLE} ORDER BY feature_key").fetchall()
+    return [key for (key,) in rows]
+
+
 def stored_hours(
     connection: duckdb.DuckDBPyConnection,
     feature_key: str,

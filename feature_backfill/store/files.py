@@ -1,5 +1,6 @@
 """CSV and Parquet files of OHLCV rows, read by DuckDB: columns found, cells converted, no row judged."""
 
+import re
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -9,9 +10,13 @@ import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import quoted
+from feature_backfill.store.database import quoted, scalar
 
 STAMP_COLUMNS = ("timestamp", "time", "date", "datetime", "open_time", "ts")
+
+MOST_COLUMNS = 500
+HEADER_BYTES = 64 * 1024
+"""How much of a CSV file is searched for the end of its header."""
 
 # The dialect is fixed, so that DuckDB cannot take a damaged line for a title or a comment; lines that do not have the
 # header's columns are told, not dropped in silence.
@@ -50,6 +55,7 @@ def read_file(path: Path) -> FileRows:
     parameters = [escape(str(path))]  # DuckDB takes a path for a pattern of paths
     with duckdb.connect() as connection:
         try:
+            _require_few_columns(connection, path, parameters)
             header = connection.execute(f"SELECT * FROM {reader} LIMIT 0", parameters).description
             columns = [name for name, *_ in header]
             # Not materialized, DuckDB lets the CSV reader convert, which drops what TRY_CAST makes NULL
@@ -57,12 +63,29 @@ def read_file(path: Path) -> FileRows:
             rows = connection.execute(
                 f"WITH cells AS MATERIALIZED (FROM {reader}) SELECT {_selection(path, columns)} FROM cells", parameters
             ).df()
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise UserError(f"cannot read {path}{_csv_rules(path)}: {str(error).splitlines()[0]}") from error
         malformed = _malformed_lines(connection) if path.suffix.lower() == ".csv" else []
     if rows.empty and not malformed:
         raise UserError(f"{path} holds no rows")
     return FileRows(rows, malformed)
+
+
+def _require_few_columns(connection: duckdb.DuckDBPyConnection, path: Path, parameters: list[str]) -> None:
+    """Raise UserError if a file has more columns than any file of OHLCV.
+
+    DuckDB would take half a minute to bind 100,000 of them, so they are counted before it is asked for rows.
+    """
+    if path.suffix.lower() == ".csv":
+        with path.open("rb") as file:
+            count = re.split(rb"[\r\n]", file.read(HEADER_BYTES), maxsplit=1)[0].count(b",") + 1
+    else:
+        count = scalar(connection, "SELECT num_children FROM parquet_schema(?) LIMIT 1", parameters)
+    if count > MOST_COLUMNS:
+        raise UserError(
+            f"{path} has more than {MOST_COLUMNS} columns, so it is no file of hourly bars; keep the columns "
+            f"timestamp, {', '.join(COLUMNS)}{_csv_rules(path)}"
+        )
 
 
 def _malformed_lines(connection: duckdb.DuckDBPyConnection) -> list[int]:

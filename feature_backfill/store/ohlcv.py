@@ -13,13 +13,12 @@ import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, quoted, transaction
+from feature_backfill.store.database import database_path, is_damage, quoted, transaction
+from feature_backfill.store.extra_columns import ZONED, ZONELESS, extra_columns, in_utc
 from feature_backfill.store.schema import describe_table, has_table
 
 OHLCV_COLUMNS = ("timestamp", *COLUMNS)
 
-_ZONED = "TIMESTAMP WITH TIME ZONE"
-_ZONELESS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 # The imported rows appear to DuckDB under this name, which must not hide a table of the database.
 _INCOMING = "__incoming_ohlcv__"
 _ON_THE_HOUR = "timestamp = date_trunc('hour', timestamp)"
@@ -29,13 +28,15 @@ _ON_THE_HOUR = "timestamp = date_trunc('hour', timestamp)"
 class Upserted:
     """What an upsert did: hours that were not stored, stored with other values, stored with the same values.
 
-    hours: those that were new or changed, UTC-naive, ascending.
+    hours: those that were new or changed, UTC-naive, ascending. left_empty: further columns of the table, which are
+    NULL in the new rows.
     """
 
     new: int
     changed: int
     same: int
     hours: pd.DatetimeIndex
+    left_empty: tuple[str, ...]
 
 
 def read_ohlcv(
@@ -84,7 +85,8 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
     """Insert the rows whose timestamp is not stored, update those stored with other values; one transaction.
 
     ohlcv: rows x (timestamp, open, high, low, close, volume), UTC-naive and distinct stamps. A missing table is created
-    with the timestamp as primary key; an existing one needs no key, and further columns of it are left alone.
+    with the timestamp as primary key; an existing one needs no key. Its further columns get the closing time of the bar
+    where the stored rows have it there, else their default or NULL.
 
     Raises UserError if the table cannot take the rows.
     """
@@ -110,7 +112,8 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
             f"table {table} of {database_path(connection)} stores {', '.join(inexact)}; "
             "an import writes DOUBLE: import into another table or change the types with ALTER TABLE"
         )
-    match = f"{_stamp_in_utc(types['timestamp'])} = incoming.timestamp"
+    extra = extra_columns(connection, table, OHLCV_COLUMNS)
+    match = f"{in_utc('timestamp', types['timestamp'])} = incoming.timestamp"
     stored_values, incoming_values = (
         f"({', '.join(f'{side}.{column}' for column in COLUMNS)})" for side in ("stored", "incoming")
     )
@@ -128,10 +131,12 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
         FROM {_INCOMING} AS incoming WHERE {match} AND {differs}
         """
     )
-    stamp = "timestamp AT TIME ZONE 'UTC'" if types["timestamp"] == _ZONED else "timestamp"
+    written = {"timestamp": _as_stored("timestamp", types["timestamp"]), **{column: column for column in COLUMNS}}
+    for column, sql_type in extra.closing.items():
+        written[quoted(column)] = _as_stored("(timestamp + INTERVAL 1 HOUR)", sql_type)
     connection.execute(
         f"""
-        INSERT INTO {quoted(table)} ({", ".join(OHLCV_COLUMNS)}) SELECT {stamp}, {", ".join(COLUMNS)}
+        INSERT INTO {quoted(table)} ({", ".join(written)}) SELECT {", ".join(written.values())}
         FROM {_INCOMING} AS incoming ANTI JOIN {quoted(table)} AS stored ON {match} ORDER BY timestamp
         """
     )
@@ -141,7 +146,13 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
         changed=int(changed.sum()),
         same=int((~new & ~changed).sum()),
         hours=_hours(verdicts.loc[new | changed, "hour"]),
+        left_empty=extra.empty if new.any() else (),
     )
+
+
+def _as_stored(stamp: str, sql_type: str) -> str:
+    """SQL of a UTC-naive stamp for a column of a timestamp type."""
+    return f"{stamp} AT TIME ZONE 'UTC'" if sql_type == ZONED else stamp
 
 
 @contextmanager
@@ -162,13 +173,15 @@ def _read(
     try:
         return connection.execute(query.format(rows=relation), {"start": start, "end": end}).df()
     except duckdb.Error as error:
+        if is_damage(error):
+            raise
         reason = " ".join(str(error).split())
         raise UserError(f"table {table} of {database_path(connection)} cannot be read: {reason}") from error
 
 
 def _between(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """SQL of the rows from $start to $end (NULL: no bound), stamps in UTC, values DOUBLE."""
-    stamp = _stamp_in_utc(_column_types(connection, table)["timestamp"])
+    stamp = in_utc("timestamp", _column_types(connection, table)["timestamp"])
     values = ", ".join(f"TRY_CAST({column} AS DOUBLE) AS {column}" for column in COLUMNS)
     return f"""(
         SELECT {stamp} AS timestamp, {values} FROM {quoted(table)} AS stored
@@ -189,13 +202,9 @@ def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str
     place = f"table {table} of {database_path(connection)}"
     if lacking:
         raise UserError(f"{place} is no OHLCV table: it lacks {', '.join(lacking)}; it has {', '.join(columns)}")
-    if types["timestamp"] not in (*_ZONELESS, _ZONED):
+    if types["timestamp"] not in (*ZONELESS, ZONED):
         raise UserError(f"the timestamp of {place} is {types['timestamp']}; it must be TIMESTAMP (UTC) or TIMESTAMPTZ")
     return types
-
-
-def _stamp_in_utc(sql_type: str) -> str:
-    return "(stored.timestamp AT TIME ZONE 'UTC')" if sql_type == _ZONED else "CAST(stored.timestamp AS TIMESTAMP)"
 
 
 def _hours(stamps: pd.Series) -> pd.DatetimeIndex:

@@ -4,7 +4,7 @@ import pytest
 
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
-from feature_backfill_tests.markets import GAP, small_market
+from feature_backfill_tests.markets import FIRST, GAP, small_market
 from feature_backfill_tests.runs import failures
 
 
@@ -40,3 +40,10 @@ def test_a_time_that_does_not_parse_fails_with_one_line(plan):
     assert not result.success
     (failure,) = failures(result.all_events)
     assert "not a timestamp: 'yesterday'" in failure
+
+
+def test_hours_before_the_first_fail_with_one_line(plan):
+    result = plan(start=str(FIRST - HOUR), end=str(FIRST + HOUR))
+    assert not result.success
+    (failure,) = failures(result.all_events)
+    assert f"begins before {FIRST}, the first hour of small" in failure

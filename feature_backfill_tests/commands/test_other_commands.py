@@ -107,7 +107,7 @@ def test_demo_computes_stores_and_records_the_synthetic_market(folder, capsys):
         hours = hour_range(market.first_hour, market.first_hour + 1499 * HOUR)
         assert instance.get_materialized_partitions(bars_key(market, "1D")) == set(partition_keys(hours))
     assert main(["demo", "--folder", "here", "--hours", "1500"]) == 0
-    assert "computed 0 hours, kept 181" in capsys.readouterr().out
+    assert "computed 0 hours of 326 features, kept 181" in capsys.readouterr().out
 
 
 def test_demo_needs_more_hours_than_a_row_does(folder, capsys):

@@ -39,6 +39,20 @@ def test_a_dagster_home_that_cannot_be_one_is_refused(market, tmp_path, monkeypa
     assert stored(market).empty
 
 
+def test_a_dagster_home_that_takes_no_files_is_refused(market, monkeypatch, capsys):
+    monkeypatch.setenv("DAGSTER_HOME", "/proc")
+    assert main(RUN) == 2
+    assert "Dagster cannot keep its records in /proc" in capsys.readouterr().err.splitlines()[-1]
+    assert stored(market).empty
+
+
+@pytest.mark.parametrize("flag", ["--duckdb", "--feat-duckdb", "--table", "--feature-key", "--feature-list"])
+def test_an_argument_that_is_no_text_is_one_line(market, capsys, flag):
+    assert main([*RUN, flag, os.fsdecode(b"name\xff")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not UTF-8 text; correct or rename it" in line
+
+
 def test_a_blank_dagster_home_counts_as_none(market, tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "  ")
     assert main(RUN) == 0

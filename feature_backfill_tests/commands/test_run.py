@@ -42,7 +42,7 @@ def run(*arguments, key="short", where=WHERE):
 def test_a_window_is_stored_once_and_replaced_on_request(market, capsys):
     source = hashlib.sha256(market.source.database.read_bytes()).digest()
     assert run(*window(LAST - 9 * HOUR, LAST)) == 0
-    assert "computed 10 hours, kept 0, skipped 0" in capsys.readouterr().out
+    assert "computed 10 hours of 220 features, kept 0, skipped 0" in capsys.readouterr().out
     before = stored(market)
     assert list(before["ts"]) == list(hour_range(LAST - 9 * HOUR, LAST))
     assert run(*window(LAST - 9 * HOUR, LAST)) == 0
@@ -57,7 +57,7 @@ def test_hours_after_a_gap_are_skipped_with_one_line_a_reason(market, capsys):
     assert run(*window(GAP - 5 * HOUR, GAP + 50 * HOUR)) == 0
     output = capsys.readouterr().out
     assert f"skipped 47 hours, missing hours: {GAP + HOUR} .. {GAP + 47 * HOUR}" in output
-    assert "computed 8 hours, kept 0, skipped 47" in output
+    assert "computed 8 hours of 220 features, kept 0, skipped 47" in output
     expected = hour_range(GAP - 5 * HOUR, GAP - HOUR).append(hour_range(GAP + 48 * HOUR, GAP + 50 * HOUR))
     assert list(stored(market)["ts"]) == list(expected)
     named = market.model_copy(update={"name": TABLE})
@@ -106,9 +106,30 @@ def test_at_most_counts_neither_stored_hours_nor_those_that_cannot_be_computed(m
 def test_dry_run_tells_the_plan_and_writes_nothing(market, capsys):
     assert run(*window(GAP - 2 * HOUR, GAP + HOUR), "--dry-run") == 0
     output = capsys.readouterr().out
-    assert "compute 2 hours, keep 0, skip 1" in output
+    assert "compute 2 hours of 220 features, keep 0, skip 1" in output
     assert str(GAP - 2 * HOUR) in output
     assert not market.target_database.exists()
+
+
+def test_verbose_lists_every_hour_of_a_dry_run(market, capsys):
+    last = FIRST + 100 * HOUR
+    assert run(*window(last - 24 * HOUR, last), "--dry-run") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 10 + 1
+    assert run(*window(last - 24 * HOUR, last), "--dry-run", "--verbose") == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert "compute 25 hours of 220 features" in head
+    assert lines == [f"  {hour}" for hour in hour_range(last - 24 * HOUR, last)]
+
+
+def test_a_run_names_the_database_only_if_it_stored_something(market, capsys):
+    assert run(*window(GAP + HOUR, GAP + 3 * HOUR)) == 0
+    output = capsys.readouterr().out
+    assert "computed 0 hours of 220 features, kept 0, skipped 3" in output
+    assert "stored in" not in output
+    assert run(*window(LAST, LAST)) == 0
+    assert f"stored in {market.target_database}" in capsys.readouterr().out
+    assert run(*window(LAST, LAST)) == 0
+    assert "stored in" not in capsys.readouterr().out
 
 
 def test_a_feature_list_is_stored_in_its_order(market, tmp_path):
@@ -167,7 +188,9 @@ REFUSED = {
     "is not a JSON array of at least one": lambda tmp_path: bad_list(tmp_path, "{}"),
     "at least one feature name": lambda tmp_path: bad_list(tmp_path, "[]"),
     "'close_sma_21_1H' (closest: close_sma_20_1H)": lambda tmp_path: bad_list(tmp_path, '["close_sma_21_1H"]'),
-    "names more than once: log_close_1H": lambda tmp_path: bad_list(tmp_path, '["log_close_1H", "log_close_1H"]'),
+    "repeats log_close_1H; list each name once": lambda tmp_path: bad_list(
+        tmp_path, '["log_close_1H", "log_close_1H"]'
+    ),
     "nowhere.json: No such file": lambda tmp_path: ("--feature-list", tmp_path / "nowhere.json"),
 }
 

@@ -10,14 +10,27 @@ import pytest
 from dagster._core.test_utils import freeze_time
 
 from feature_backfill.automation.jobs import job_name
+from feature_backfill.checks.corrections import corrections
+from feature_backfill.checks.parity import parity
 from feature_backfill.cli import main
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, last_closed_hour, partition_keys
 from feature_backfill_tests.automation.ticks import Sensor
 from feature_backfill_tests.faults.scene import Scene
 from feature_backfill_tests.homes import new_home
-from feature_backfill_tests.markets import LAST, TABLE, append_ohlcv, small_market, stored, window
+from feature_backfill_tests.markets import (
+    LAST,
+    LOOKBACK,
+    TABLE,
+    WHERE,
+    append_ohlcv,
+    execute,
+    small_market,
+    stored,
+    window,
+)
 
+FLAGS = ("--feature-key", "short", *WHERE, *LOOKBACK)
 DAY, MONTH = pd.Timedelta(days=1), pd.Timedelta(days=30)
 
 
@@ -73,3 +86,37 @@ def test_a_clock_that_jumps_there_and_back(scene: Scene, instance: dg.DagsterIns
     assert sensor.ranges() == [(LAST + HOUR, LAST + HOUR)]
     shown = instance.get_materialized_partitions(scene.features)
     assert shown == set(partition_keys(pd.DatetimeIndex(before["ts"])))
+
+
+def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance, clock: Clock
+) -> None:
+    """Two hours ahead, the bar of the running hour looks closed; its row is computed from half a bar."""
+    monkeypatch.chdir(tmp_path)
+    market = small_market(tmp_path, name=TABLE)
+    (feature_set,) = market.feature_sets
+    running = LAST - 3 * HOUR
+    assert running == running.floor("4h"), "a 4H bar ends with the hour"
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", running)
+    execute(market, f"CREATE TABLE final AS FROM {TABLE} WHERE timestamp = ?", running)
+    half = "volume = volume / 2, high = greatest(open, close)"
+    execute(market, f"UPDATE {TABLE} SET {half} WHERE timestamp = ?", running)
+    clock.set(running + pd.Timedelta(minutes=150))
+    assert main(["run", *FLAGS, "--start", str(running - 9 * HOUR)]) == 0
+    early = stored(market)
+    assert early["ts"].iloc[-1] == running
+
+    final = f"UPDATE {TABLE} AS t SET volume = final.volume, high = final.high FROM final"
+    execute(market, f"{final} WHERE t.timestamp = final.timestamp")
+    clock.set(running + pd.Timedelta(minutes=30))
+    assert corrections(market, feature_set).passed, "by the right clock, the hour has not closed"
+    clock.set(running + pd.Timedelta(minutes=61))
+    found = corrections(market, feature_set)
+    assert not found.passed
+    assert f"10 rows, 1 stale, the newest {running}" in found.description
+    assert not parity(market, feature_set, 10, 1).passed
+    assert main(["recompute-stale", *FLAGS]) == 0
+    assert corrections(market, feature_set).passed
+    assert parity(market, feature_set, 10, 1).passed
+    renewed = stored(market)
+    assert list(renewed["ts"][renewed["features"] != early["features"]]) == [running]

@@ -21,11 +21,13 @@ def test_the_table_has_a_line_for_each_range_of_one_fate():
 
 
 def test_a_dry_run_lists_the_first_hours_and_the_reasons():
-    lines = dry_run_lines("short", "the range", PLAN)
-    assert lines[0] == "plan for short, the range: compute 13 hours, keep 2, skip 23"
+    lines = dry_run_lines(SET, "the range", PLAN)
+    assert lines[0] == "plan for short, the range: compute 13 hours of 220 features, keep 2, skip 23"
     assert lines[1] == f"  {hour(92)}"
     assert lines[11] == f"  ... to {hour(128)}"
-    assert lines[12:] == skip_lines(PLAN.skipped)
+    every = dry_run_lines(SET, "the range", PLAN, verbose=True)
+    assert every[1:14] == [f"  {hour}" for hour in PLAN.compute]
+    assert every[14:] == lines[12:] == skip_lines(PLAN.skipped)
     assert lines[12].startswith(f"skipped 23 hours, missing hours: {hour(101)} .. {hour(123)} (e.g. 1 of 24")
 
 

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from feature_backfill.errors import UserError
+from feature_backfill.errors import DatabaseTakenError, UserError
 from feature_backfill.store.database import connect, database_path, quoted, transaction
 from feature_backfill.store.schema import has_table, table_names
 from feature_backfill_tests.holders import another_process_can_write, held_by_another_process
@@ -139,7 +139,7 @@ def test_a_file_of_a_newer_duckdb(path: Path, read_only: bool) -> None:
 def test_a_file_that_stays_locked(path: Path, held_read_only: bool, read_only: bool) -> None:
     with (
         held_by_another_process(path, held_read_only) as holder,
-        pytest.raises(UserError, match=rf"{path} is in use.*PID {holder.pid}"),
+        pytest.raises(DatabaseTakenError, match=rf"{path} is in use.*PID {holder.pid}"),
         connect(path, read_only=read_only, patience=0.0),
     ):
         pass
@@ -167,7 +167,7 @@ def test_waits_for_a_file_that_is_let_go(path: Path) -> None:
 @pytest.mark.parametrize(("first", "second"), [(False, True), (False, False), (True, False)])
 def test_a_refused_second_mode_leaves_the_lock_in_place(path: Path, first: bool, second: bool) -> None:
     with connect(path, read_only=first):
-        with pytest.raises(UserError, match="in use"), connect(path, read_only=second, patience=0.0):
+        with pytest.raises(DatabaseTakenError, match="in use"), connect(path, read_only=second, patience=0.0):
             pass
         assert not another_process_can_write(path)
     assert another_process_can_write(path)

@@ -19,7 +19,9 @@ from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.planning.ranges import Range, batches
+from feature_backfill.planning.wording import hours_of_features
 
+_RUN_ERRORS = {RunError.__name__, *(kind.__name__ for kind in RunError.__subclasses__())}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -72,7 +74,9 @@ def _failure(result: dg.ExecuteInProcessResult) -> UserError | RunError:
         if event.is_step_failure:
             data = event.step_failure_data
             if data.user_failure_data is not None and data.user_failure_data.description:
-                return UserError(data.user_failure_data.description)
+                cause = data.error.cause if data.error is not None else None
+                kind = RunError if cause is not None and cause.cls_name in _RUN_ERRORS else UserError
+                return kind(data.user_failure_data.description)
             if data.error is not None:
                 if data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
                     return RunError(f"run {result.run_id}: interrupted; what was stored stays")
@@ -85,4 +89,5 @@ def summary(feature_set: FeatureSet, plan: Plan, done: BackfillReport) -> str:
     """What became of the planned hours, and how fast."""
     rate = f", {done.computed / done.seconds:.0f} hours/s with everything recorded" if done.computed else ""
     rest = f"kept {len(plan.kept)}, skipped {len(plan.skipped)}"
-    return f"{feature_set.key}: computed {done.computed} hours, {rest} in {done.seconds:.1f} s{rate}"
+    computed = hours_of_features(done.computed, feature_set)
+    return f"{feature_set.key}: computed {computed}, {rest} in {done.seconds:.1f} s{rate}"

@@ -41,8 +41,11 @@ def parsed_hour(flag: str, text: str | None) -> pd.Timestamp | None:
 def select_hours(options: argparse.Namespace, market: Market, feature_set: FeatureSet) -> Selection:
     """The closed hours of the OHLCV table that --mode and its flags ask for.
 
-    Raises UserError if the flags contradict each other, or ask for hours before the market's first.
+    A range without a start is cut at the market's first hour.
+
+    Raises UserError if the flags contradict each other, or ask for hours of the table before the market's first.
     """
+    require_begun(market)
     if (options.ts or options.ts_file) and options.mode != "ts_list":
         raise UserError("--ts and --ts-file go with --mode ts_list")
     if options.mode == "ts_list":
@@ -58,7 +61,29 @@ def select_hours(options: argparse.Namespace, market: Market, feature_set: Featu
                 "",
                 f"all stored: the newest row of {feature_set.key} is {newest}, the last hour asked for {last}",
             )
-    return _between(market, *resolved_range(start, end, last_closed_hour()))
+    first, last = resolved_range(start, end, last_closed_hour())
+    if options.mode == "last_from_features" or start is None:
+        first = min(max(first, market.first_hour), last)
+    return _between(market, first, last)
+
+
+def require_begun(market: Market) -> None:
+    """Raise UserError if no hour of the market has closed yet."""
+    if market.first_hour > last_closed_hour():
+        raise UserError(
+            f"market {market.name} has no closed hour: its first_hour is {market.first_hour}, the last closed hour "
+            f"{last_closed_hour()}; set an earlier first_hour in its YAML"
+        )
+
+
+def require_since_first_hour(market: Market, hours: pd.DatetimeIndex) -> None:
+    """Raise UserError if some hours (ascending) are before the market's first: Dagster has no such partitions."""
+    early = hours[hours < market.first_hour]
+    if len(early):
+        raise UserError(
+            f"market {market.name} has the hours from {market.first_hour} to {last_closed_hour()}; asked for were also "
+            f"{early[0]} .. {early[-1]}. Ask for later hours, or set an earlier first_hour in its YAML"
+        )
 
 
 def _list_of(options: argparse.Namespace) -> pd.DatetimeIndex:
@@ -110,6 +135,7 @@ def _closed(
     closed = present[present <= cutoff]
     absent = int((asked <= cutoff).sum()) - len(closed)
     if len(closed):
+        require_since_first_hour(market, closed)
         return Selection(closed, wanted, "", absent)
     if len(present) or last > cutoff:
         nothing = f"not closed yet: the last closed hour is {cutoff}, asked for was {wanted}"

@@ -62,9 +62,13 @@ def local_instance(home: Path) -> dg.DagsterInstance:
 
 
 def _opened(home: Path) -> dg.DagsterInstance:
-    """The instance of a folder. Raises UserError if its dagster.yaml cannot be used."""
+    """The instance of a folder. Raises UserError if the folder or its dagster.yaml cannot be used."""
     try:
         return dg.DagsterInstance.get()
+    except OSError as error:
+        raise UserError(
+            f"Dagster cannot keep its records in {home}: {error.strerror}; set DAGSTER_HOME to a folder that you own"
+        ) from error
     except (YAMLError, dg.DagsterError, ImportError) as error:
         reason = " ".join(str(error).split()).partition(" Expected: ")[0]  # which goes on to list all there is
         raise UserError(

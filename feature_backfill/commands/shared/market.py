@@ -17,8 +17,11 @@ FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list",
 def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tuple[Market, FeatureSet]:
     """From configs/, or from the flags where --duckdb is given.
 
-    Raises UserError if there is no such market or feature set, or where flags contradict the configuration of one and
-    the same feature key, whose rows would then differ among themselves.
+    With a --feat-duckdb that is not the configured target database, the market is a separate one, whose assets in
+    Dagster are its own. It has the one feature set, as configured except for what the flags say.
+
+    Raises UserError if there is no such market or feature set, or where flags contradict the configuration of a feature
+    key in the configured target database.
     """
     table = options.table or DEFAULT_TABLE
     configured = (
@@ -27,13 +30,17 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
         else _market_reading(options.duckdb, table)
     )
     fields = _fields_from_table(options.duckdb, table) if configured is None else configured.model_dump()
+    separate = configured is not None and _has_another_target(options, configured)
     if options.feat_duckdb is not None:
         fields["target_database"] = options.feat_duckdb
     given = {flag: getattr(options, flag) for flag in FEATURE_SET_FLAGS if getattr(options, flag) is not None}
     feature_sets = {feature_set["key"]: feature_set for feature_set in fields["feature_sets"]}
     feature_sets[feature_key] = {"key": feature_key, **feature_sets.get(feature_key, {}), **given}
+    if separate:
+        fields["name"] = _separate_name(fields["name"], options.feat_duckdb)
+        feature_sets = {feature_key: feature_sets[feature_key]}
     market = market_from({**fields, "feature_sets": list(feature_sets.values())}, Path(), "arguments")
-    if configured is not None:
+    if configured is not None and not separate:
         _refuse_contradictions(configured, market)
     if not market.target_database.parent.is_dir():
         raise UserError(f"no folder {market.target_database.parent} for {market.target_database.name}; create it")
@@ -95,15 +102,52 @@ def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
     }
 
 
+def _has_another_target(options: argparse.Namespace, configured: Market) -> bool:
+    """Whether --feat-duckdb names another file than the target database of the configured market.
+
+    Raises UserError if it is the target database of yet another market.
+    """
+    if options.feat_duckdb is None or absolute(options.feat_duckdb) == configured.target_database:
+        return False
+    holders = [market.name for market in load_markets() if market.target_database == absolute(options.feat_duckdb)]
+    if holders:
+        raise UserError(
+            f"--feat-duckdb {options.feat_duckdb} is the target database of market {holders[0]}, but the OHLCV is that "
+            f"of market {configured.name}; name another file"
+        )
+    return True
+
+
+def _separate_name(configured: str, target: Path) -> str:
+    """The name of a market that shares the OHLCV of a configured one and has another target database."""
+    name = f"{configured}_{asset_slug(target.stem)}"
+    if name in {market.name for market in load_markets()}:
+        raise UserError(f"--feat-duckdb {target} would be market {name}, which configs/ describes; name another file")
+    return name
+
+
 def _refuse_contradictions(configured: Market, meant: Market) -> None:
-    differing = ["--feat-duckdb"] if configured.target_database != meant.target_database else []
-    for feature_set in configured.feature_sets:
-        fields = meant.feature_set(feature_set.key).model_dump()
-        differing += [
-            f"--{name.replace('_', '-')}" for name, value in feature_set.model_dump().items() if value != fields[name]
-        ]
+    differing = [
+        f"--{flag.replace('_', '-')}"
+        for feature_set in configured.feature_sets
+        for flag in FEATURE_SET_FLAGS
+        if _differs(flag, feature_set, meant.feature_set(feature_set.key))
+    ]
     if differing:
         raise UserError(
             f"{', '.join(differing)} differs from what configs/ says of market {configured.name}; "
-            "leave it out, edit the YAML, or use another --feature-key"
+            "leave it out, edit the YAML, or use another --feature-key or --feat-duckdb"
         )
+
+
+def _differs(flag: str, configured: FeatureSet, meant: FeatureSet) -> bool:
+    """Whether a flag contradicts the configuration.
+
+    A feature list of the same names is the same list. Where the configuration leaves the spelling of missing values to
+    the stored rows, the contract of the key decides.
+    """
+    if getattr(configured, flag) == getattr(meant, flag):
+        return False
+    if flag == "feature_list":
+        return configured.names != meant.names
+    return not (flag == "missing" and configured.missing == "auto")
