@@ -7,7 +7,9 @@ import pandas as pd
 
 from feature_backfill.assets.names import bars_key, features_key
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.listed_hours import only_hours, only_hours_tag
 from feature_backfill.hours import hour_of, partition_key
+from feature_backfill.planning.ranges import Batch
 
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
@@ -22,6 +24,19 @@ def job_name(market: Market, feature_set: FeatureSet) -> str:
 def range_tags(first: pd.Timestamp, last: pd.Timestamp) -> dict[str, str]:
     """The tags that make one run of every hour from first to last, both included."""
     return {RANGE_START_TAG: partition_key(first), RANGE_END_TAG: partition_key(last)}
+
+
+def batch_tags(batch: Batch) -> dict[str, str]:
+    """The tags that make one run of a batch."""
+    return {**range_tags(batch.first, batch.last), **({} if batch.only is None else only_hours_tag(batch.only))}
+
+
+def tagged_hours(tags: Mapping[str, str], hours: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Those of the hours that a run with these tags is about."""
+    span, listed = tagged_range(tags), only_hours(tags)
+    if span is None or listed is not None:
+        return hours[:0] if listed is None else hours.intersection(listed)
+    return hours[(hours >= span[0]) & (hours <= span[1])]
 
 
 def tagged_range(tags: Mapping[str, str]) -> tuple[pd.Timestamp, pd.Timestamp] | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 import pandas as pd
 
-from feature_backfill.automation.jobs import tagged_range
+from feature_backfill.automation.jobs import tagged_hours
 from feature_backfill.dagster_internals.partition_status import newest_plans
 from feature_backfill.hours import PARTITION_KEY_FORMAT
 
@@ -82,10 +82,8 @@ def _is_about(run: dg.DagsterRun, job: str, asset: dg.AssetKey) -> bool:
 
 
 def _covered(hours: pd.DatetimeIndex, runs: Iterable[dg.DagsterRun]) -> pd.DatetimeIndex:
-    """Those of the hours that lie in the partition or the partition range of a run."""
+    """Those of the hours that some of the runs are about."""
     covered = pd.Series(False, index=hours)
     for run in runs:
-        if tagged := tagged_range(run.tags):
-            first, last = tagged
-            covered |= (hours >= first) & (hours <= last)
+        covered[tagged_hours(run.tags, hours)] = True
     return hours[covered.to_numpy()]

@@ -1,7 +1,8 @@
-"""The features of one target hour, written a second time: plain floats, one window at a time, from the formulas alone.
+"""The features of one target hour, written a second time: plain floats, one window at a time.
 
-What belongs here is the specification as code, so that it can be read beside the formulas and used to check the engine.
-It shares no line with `feature_backfill.engine`, uses no numpy, and prefers the textbook's loop to speed.
+What belongs here are the formulas of docs/features.md as code, so that they can be read beside that page and used to
+check the engine. This module shares no line with `feature_backfill.engine`, uses no numpy, and prefers the textbook's
+loop to speed.
 """
 
 import math

@@ -88,6 +88,9 @@ ATOL_GROUPS: list[tuple[Callable[[Bars], float], str]] = [
 ATOL = {name: atol for atol, names in ATOL_GROUPS for name in names.split()}
 """By base name: the absolute tolerance as a function of the window's bars."""
 
+DEFAULT_ATOL = 1e-12
+"""Absolute tolerance of a feature that is not in ATOL: rounding of values around 1."""
+
 
 @dataclass(frozen=True)
 class Departure:
@@ -124,7 +127,8 @@ def departures(
 
 def allowed(name: str, expected: float, b: Bars) -> float:
     """The largest difference from `expected` that counts as rounding: rtol * |expected| + atol."""
-    return (0.0 if name in ABSOLUTE_ONLY else RTOL * abs(expected)) + ATOL[name](b)
+    atol = ATOL[name](b) if name in ATOL else DEFAULT_ATOL
+    return (0.0 if name in ABSOLUTE_ONLY else RTOL * abs(expected)) + atol
 
 
 def agree(name: str, actual: float, expected: float, b: Bars) -> bool:

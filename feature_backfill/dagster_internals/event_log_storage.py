@@ -23,13 +23,15 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as db
-from dagster import DagsterEventType, EventLogEntry
+from dagster import DagsterEventType, DagsterInstance, EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import _event_logs_directory
 from dagster._serdes import ConfigurableClassData
 
+from feature_backfill.dagster_internals.listed_hours import only_hours
 from feature_backfill.dagster_internals.partitioned_entries import PartitionedEntry, partitioned, planned_subset
+from feature_backfill.hours import partition_keys
 
 BATCH_SIZE = 1000
 
@@ -83,7 +85,16 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             if run_id is None:
                 super().store_event_batch(list(neighbours))
             else:
-                self.store_entries(run_id, [entry for event in neighbours if (entry := partitioned(event)).partitions])
+                self.store_entries(run_id, [entry for event in neighbours if (entry := self._entry(event)).partitions])
+
+    def _entry(self, event: EventLogEntry) -> PartitionedEntry:
+        """An asset event with its partitions. Of a range that is planned, those that the run lists, if it lists any."""
+        entry = partitioned(event)
+        if planned_subset(event) is None or not self.has_instance:
+            return entry
+        run = self._instance.get_run_by_id(event.run_id)
+        listed = None if run is None else only_hours(run.tags)
+        return entry if listed is None else entry.among(set(partition_keys(listed)))
 
     def store_entries(self, run_id: str, entries: Sequence[PartitionedEntry]) -> None:
         """Store asset events of one run, in order: each entry once for each of its partitions, of which it has some."""
@@ -151,6 +162,11 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         }
         cells |= {"event": db.literal(head, db.Text).concat(text).concat(db.literal(tail, db.Text)), "partition": key}
         return SqlEventLogStorageTable.insert().from_select(list(cells), db.select(*cells.values()))
+
+
+def can_list_hours(instance: DagsterInstance) -> bool:
+    """Whether runs of an instance can list the hours of their range that they are about."""
+    return isinstance(instance.event_log_storage, BatchedSqliteEventLogStorage)
 
 
 def _run_of_asset_event(event: EventLogEntry) -> str | None:

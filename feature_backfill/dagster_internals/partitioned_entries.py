@@ -8,7 +8,7 @@ materialization each keep the partition in a field of their own of `event_specif
 subset of partitions in place of one. There is no public way to make an `EventLogEntry`, or one for another partition.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 from dagster import EventLogEntry
@@ -25,6 +25,11 @@ class PartitionedEntry(NamedTuple):
     def last(self) -> EventLogEntry:
         """The entry of the last partition."""
         return _of_partition(self.first, self.partitions[-1])
+
+    def among(self, partitions: Set[str | None]) -> "PartitionedEntry":
+        """The entry for those of its partitions that are in a set."""
+        kept = [partition for partition in self.partitions if partition in partitions]
+        return PartitionedEntry(_of_partition(self.first, kept[0]) if kept else self.first, kept)
 
     def one_by_one(self) -> Iterator[EventLogEntry]:
         """The entry of each partition."""

@@ -11,9 +11,9 @@ SIZE = 50
 
 
 @computes(
-    Feature(86, "close_dominant_cycle_length_50", SIZE, "length in bars of the strongest cycle, 2.08 .. 50"),
-    Feature(87, "close_cycle_strength_50", SIZE, "amplitude of the strongest cycle / sum of amplitudes"),
-    Feature(110, "close_spectral_entropy_50", SIZE, "entropy of the power spectrum, 0 .. 1"),
+    Feature("close_dominant_cycle_length_50", SIZE, "length in bars of the strongest cycle, 2.08 .. 50"),
+    Feature("close_cycle_strength_50", SIZE, "amplitude of the strongest cycle / sum of amplitudes"),
+    Feature("close_spectral_entropy_50", SIZE, "entropy of the power spectrum, 0 .. 1"),
 )
 def spectrum(w: Windows) -> tuple[Floats, ...]:
     """50/k* and A_k*/sum A_k, k* the k in 1..24 of the largest amplitude A_k; -sum p ln(p + 1e-12)/ln 26.

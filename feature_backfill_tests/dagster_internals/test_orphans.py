@@ -7,10 +7,11 @@ import sys
 import time
 
 import dagster as dg
+import pandas as pd
 import pytest
 from dagster._core.events import DagsterEvent
 
-from feature_backfill.dagster_internals.orphans import end_orphans
+from feature_backfill.dagster_internals.orphans import SILENCE, end_orphans
 
 DAY_S = 86400.0
 KILLED_IN_A_STEP = """
@@ -103,3 +104,16 @@ def test_a_run_from_before_the_machine_booted_again_is_ended(instance, kernel):
     assert end_orphans(instance) == []
     kernel.show(0, boot_id="this boot")
     assert end_orphans(instance) == [run_id]
+
+
+def test_a_run_that_was_killed_before_it_began_is_ended_once_it_has_long_been_silent(instance):
+    @dg.job
+    def killed_early():
+        pass
+
+    run_id = instance.create_run_for_job(killed_early).run_id
+    now = pd.Timestamp.now(tz="UTC").tz_localize(None)
+    assert end_orphans(instance, now=now) == []
+    later = now + SILENCE + pd.Timedelta(minutes=1)
+    assert end_orphans(instance, dry_run=True, now=later) == end_orphans(instance, now=later) == [run_id]
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.FAILURE

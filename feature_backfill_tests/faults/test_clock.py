@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from feature_backfill.assets.names import features_key
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.cli import main
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, last_closed_hour, partition_keys
 from feature_backfill_tests.automation.ticks import Sensor
-from feature_backfill_tests.faults.scene import FLAGS
-from feature_backfill_tests.markets import LAST, TABLE, execute, small_market, stored
+from feature_backfill_tests.faults.scene import Scene
+from feature_backfill_tests.homes import new_home
+from feature_backfill_tests.markets import LAST, TABLE, append_ohlcv, small_market, stored, window
 
 DAY, MONTH = pd.Timedelta(days=1), pd.Timedelta(days=30)
 
@@ -42,31 +42,34 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         yield Clock(monkeypatch, stack)
 
 
-def test_a_clock_that_jumps_there_and_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance, clock: Clock
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    market = small_market(tmp_path, name=TABLE)
-    (feature_set,) = market.feature_sets
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Commands run in this process, and in its folder."""
+    folder = new_home(tmp_path / "scene")
+    monkeypatch.chdir(folder)
+    return Scene(folder, small_market(folder, name=TABLE))
+
+
+def test_a_clock_that_jumps_there_and_back(scene: Scene, instance: dg.DagsterInstance, clock: Clock) -> None:
+    market, feature_set = scene.market, scene.feature_set
     sensor = Sensor(instance, build_definitions([market]), f"{job_name(market, feature_set)}__new_hours")
     right = LAST + pd.Timedelta(minutes=72)
     clock.set(right)
-    assert main(["run", *FLAGS, "--start", str(LAST - DAY)]) == 0
+    assert main(["run", *scene.flags, "--start", str(LAST - DAY)]) == 0
     before = stored(market)
     assert before["ts"].iloc[-1] == LAST
 
     for jump in (MONTH, -DAY):
         clock.set(right + jump)
         assert sensor.tick() == []
-        for hours in (["--mode", "last_from_features"], ["--start", str(LAST - DAY), "--end", str(LAST + DAY)]):
-            assert main(["run", *FLAGS, *hours]) == 0
+        for hours in (("--mode", "last_from_features"), window(LAST - DAY, LAST + DAY)):
+            assert main(["run", *scene.flags, *hours]) == 0
         pd.testing.assert_frame_equal(stored(market), before)
 
-    again = f"INSERT INTO {TABLE} SELECT * REPLACE (? AS timestamp) FROM {TABLE} WHERE timestamp = ?"
-    execute(market, again, LAST + HOUR, LAST)
+    append_ohlcv(market, LAST + HOUR)
     clock.set(right - DAY)
     assert sensor.tick() == []
     clock.set(right + HOUR)
     assert sensor.ranges() == [(LAST + HOUR, LAST + HOUR)]
-    shown = instance.get_materialized_partitions(features_key(market, feature_set))
+    shown = instance.get_materialized_partitions(scene.features)
     assert shown == set(partition_keys(pd.DatetimeIndex(before["ts"])))

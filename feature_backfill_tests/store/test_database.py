@@ -1,8 +1,5 @@
 import logging
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -20,13 +17,7 @@ from feature_backfill.store.database import (
     table_names,
     transaction,
 )
-
-HOLDER = """
-import duckdb, sys
-connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "True")
-print("open", flush=True)
-sys.stdin.read()
-"""
+from feature_backfill_tests.holders import another_process_can_write, held_by_another_process
 
 
 @pytest.fixture
@@ -49,34 +40,6 @@ class LetGoWhenTold(logging.Handler):
         self.messages.append(record.getMessage())
         assert self.holder.stdin is not None
         self.holder.stdin.close()
-
-
-@contextmanager
-def held_by_another_process(path: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path), str(read_only)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n", process.communicate()
-        yield process
-
-
-def another_process_can_write(path: Path) -> bool:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path), "False"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        output, errors = process.communicate()
-    assert output == "open\n" or "Could not set lock" in errors
-    return output == "open\n"
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -176,7 +139,7 @@ def test_readers_of_two_processes_do_not_wait(path: Path) -> None:
 
 
 def test_waits_for_a_file_that_is_let_go(path: Path) -> None:
-    with held_by_another_process(path, read_only=False) as holder:
+    with held_by_another_process(path) as holder:
         handler = LetGoWhenTold(holder)
         logger = logging.getLogger("feature_backfill.store.database")
         logger.addHandler(handler)
