@@ -64,7 +64,7 @@ def figures(hours: int) -> Iterator[Figure]:
     written, again, found, read, memory, size = in_fresh_process(store, hours)
     yield Figure("store, new rows", hours / written, "rows/s", "8,000 or more")
     yield Figure("store, overwritten rows", hours / again, "rows/s")
-    yield Figure("store, size of the file", size, "MiB")
+    yield Figure("store, size of the file", size, "MiB", "60 or less")
     yield Figure("store, peak of writing", in_fresh_process(peak_of_writing, hours), "MiB")
     yield Figure("rerun, seeing that all is stored", 1000 * found, "ms")
     yield Figure("read, all columns", hours / read, "rows/s", "15,000 or more")

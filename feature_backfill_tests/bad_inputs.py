@@ -350,7 +350,7 @@ CASES = {
         Case("features: a missing column, for last_from_features", "column feature_key is missing", target(*as_features("ts, features, created_at"), then=hours("--mode", "last_from_features"))),
         Case("features: a column of another type, for export", "column features is VARCHAR instead of JSON", target(*as_features("feature_key, ts, CAST(features AS VARCHAR) AS features, created_at"), then=export)),
         Case("features: timestamps with a time zone, for selftest", "instead of TIMESTAMP", target(*as_features("feature_key, ts AT TIME ZONE 'UTC' AS ts, features, created_at"), then=selftest)),
-        Case("features: a view, for export", "is of another make", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
+        Case("features: a view, for export", "has an unexpected schema", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
         Case("bars: other columns", "table bars_4h", target("DROP TABLE bars_4h", "CREATE TABLE bars_4h AS SELECT 1 AS timestamp")),
     ],
     "Hours": [

@@ -11,14 +11,9 @@ from numpy.typing import NDArray
 
 from feature_backfill.contracts import Missing
 from feature_backfill.store.contracts import forget_key
-from feature_backfill.store.database import (
-    ROW_GROUP_SIZE,
-    has_own_table,
-    require_schema,
-    scalar,
-    transaction,
-)
+from feature_backfill.store.database import ROW_GROUP_SIZE, scalar, transaction
 from feature_backfill.store.inputs import delete_inputs, ensure_inputs_table, replace_inputs
+from feature_backfill.store.schema import has_own_table, require_schema
 
 TABLE = "features"
 _COLUMNS = {"feature_key": "VARCHAR", "ts": "TIMESTAMP", "features": "JSON", "created_at": "TIMESTAMP"}
@@ -47,18 +42,18 @@ def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
         )
         """
     )
-    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
+    require_features_table(connection)
     ensure_inputs_table(connection)
+
+
+def require_features_table(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise UserError unless there is a features table with the expected schema."""
+    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
 
 
 def has_features_table(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether there is a features table. Raises UserError if the one there is has another schema."""
     return has_own_table(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
-
-
-def require_features_table(connection: duckdb.DuckDBPyConnection) -> None:
-    """Raise UserError if there is no features table, or if the one there is has another schema."""
-    require_schema(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
 
 
 def stored_hours(

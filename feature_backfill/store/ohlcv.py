@@ -13,7 +13,8 @@ import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, describe_table, has_table, quoted, transaction
+from feature_backfill.store.database import database_path, quoted, transaction
+from feature_backfill.store.schema import describe_table, has_table
 
 OHLCV_COLUMNS = ("timestamp", *COLUMNS)
 

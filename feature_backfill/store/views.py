@@ -6,8 +6,9 @@ import re
 import duckdb
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, has_table, quoted, scalar
+from feature_backfill.store.database import database_path, quoted, scalar
 from feature_backfill.store.features import TABLE, last_stored_hour, require_features_table
+from feature_backfill.store.schema import has_table
 
 _OWN_TABLES = re.compile(r"features|features_replaced|feature_inputs|feature_keys|bars_.*", re.IGNORECASE)
 

@@ -16,7 +16,7 @@ from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR
 from feature_backfill.store.database import connect
 from feature_backfill.store.reading import Dtype, read_features
-from feature_backfill.store.stored_rows import Month, months_of
+from feature_backfill.store.row_contents import Month, months_of
 
 
 @dataclass(frozen=True)
