@@ -95,7 +95,7 @@ def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[st
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether the database has a table or view of this name. Not for use in a transaction, which a "no" would abort."""
+    """Whether the database has a table or view of this name. Not for a transaction, which a broken view would abort."""
     return bool(_columns(connection, table))
 
 
@@ -254,10 +254,12 @@ def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
     """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
-    try:
-        # Not DESCRIBE, which takes a name that is no table for that of a file or of a Python variable.
-        return connection.execute(
-            "SELECT name, type, pk FROM pragma_table_info(?)", [f"main.{quoted(table)}"]
-        ).fetchall()
-    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException):  # none, a broken view, no name
+    if table.lower() not in map(str.lower, table_names(connection)):
+        # DESCRIBE would take the name for that of a file or of a Python variable.
         return []
+    try:
+        # Not pragma_table_info, which finds no table with a double quote in its name before DuckDB 2.
+        described = connection.execute(f"DESCRIBE main.{quoted(table)}").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):  # a broken view
+        return []
+    return [(name, sql_type, key == "PRI") for name, sql_type, _, key, *_ in described]
