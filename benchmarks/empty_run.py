@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from feature_backfill.event_log import Told, report_hours, reported_already
+from feature_backfill.dagster_internals.reports import report_hours, reported_already
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
@@ -36,11 +35,9 @@ def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult
     hours = context.partition_keys
     skipped = hours[9::10]
     computed = [hour for hour in hours if hour not in set(skipped)]
-    told: list[Told] = [
-        (dg.AssetMaterialization(context.asset_key, metadata={"row": "computed"}), computed),
-        (dg.AssetObservation(context.asset_key, metadata={"skipped": "a gap"}), skipped),
-    ]
-    report_hours(context, told)
+    materialized = dg.AssetMaterialization(context.asset_key, metadata={"row": "computed"})
+    observed = dg.AssetObservation(context.asset_key, metadata={"skipped": "a gap"})
+    report_hours(context, [(materialized, computed), (observed, skipped)])
     yield from ()
 
 
@@ -53,8 +50,8 @@ def run(hours: int) -> None:
     defs = dg.Definitions(assets=ASSETS, jobs=jobs, executor=dg.in_process_executor)
     last = FIRST_HOUR + timedelta(hours=hours - 1)
     tags = {
-        ASSET_PARTITION_RANGE_START_TAG: f"{FIRST_HOUR:{HOURLY.fmt}}",
-        ASSET_PARTITION_RANGE_END_TAG: f"{last:{HOURLY.fmt}}",
+        "dagster/asset_partition_range_start": f"{FIRST_HOUR:{HOURLY.fmt}}",
+        "dagster/asset_partition_range_end": f"{last:{HOURLY.fmt}}",
     }
     with dg.DagsterInstance.get() as instance:
         job = defs.resolve_job_def("backfill")

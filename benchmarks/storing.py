@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from benchmarks.market import ohlcv_and_targets
+from benchmarks.market import FIRST_HOUR, ohlcv_and_targets
 from benchmarks.measure import Figure, in_fresh_process, peak_mib, seconds
 from feature_backfill import compute_features, read_features
 from feature_backfill.store.database import connect
@@ -26,8 +26,8 @@ def find_stored(database: Path) -> None:
         stored_hours(connection, "bench")
 
 
-def store(hours: int) -> tuple[float, float, float, float, float]:
-    """Seconds to write, to write again, to see that all is stored, and to read; size of the file in MiB."""
+def store(hours: int) -> tuple[float, float, float, float, float, float]:
+    """Seconds to write, to write again, to see that all is stored, and to read; MiB to read, MiB of the file."""
     ohlcv, targets = ohlcv_and_targets(hours)
     frame = compute_features(ohlcv, targets).features
     with TemporaryDirectory() as folder:
@@ -37,7 +37,8 @@ def store(hours: int) -> tuple[float, float, float, float, float]:
         again = seconds(lambda: write(database, frame))
         found = seconds(lambda: find_stored(database), 3)
         read = seconds(lambda: read_features(database, "bench"), 3)
-    return written, again, found, read, size
+        memory = in_fresh_process(peak_of_reading, database)
+    return written, again, found, read, memory, size
 
 
 def peak_of_writing(hours: int) -> float:
@@ -50,12 +51,21 @@ def peak_of_writing(hours: int) -> float:
     return peak_mib() - before
 
 
+def peak_of_reading(database: Path) -> float:
+    """How far the peak memory of a process that reads exceeds what it held before and the frame it gets, in MiB."""
+    read_features(database, "bench", end=FIRST_HOUR)  # loads what every call needs
+    before = peak_mib()
+    frame = read_features(database, "bench")
+    return peak_mib() - before - frame.memory_usage().sum() / 2**20
+
+
 def figures(hours: int) -> Iterator[Figure]:
     """Write, overwrite, rerun, read."""
-    written, again, found, read, size = in_fresh_process(store, hours)
+    written, again, found, read, memory, size = in_fresh_process(store, hours)
     yield Figure("store, new rows", hours / written, "rows/s", "8,000 or more")
     yield Figure("store, overwritten rows", hours / again, "rows/s")
-    yield Figure("store, size of the file", size, "MiB")
+    yield Figure("store, size of the file", size, "MiB", "60 or less")
     yield Figure("store, peak of writing", in_fresh_process(peak_of_writing, hours), "MiB")
     yield Figure("rerun, seeing that all is stored", 1000 * found, "ms")
     yield Figure("read, all columns", hours / read, "rows/s", "15,000 or more")
+    yield Figure("read, peak memory over the result", memory, "MiB")

@@ -14,9 +14,10 @@ from benchmarks.market import BASE_HOURS, ohlcv_and_targets
 from benchmarks.measure import Figure, seconds
 from feature_backfill.engine import channel, directional, momentum, price, trend, volatility, volume
 from feature_backfill.engine.bars import COLUMNS, Bars, Floats
-from feature_backfill.engine.windows import Lookbacks, OldestBars, Windows
+from feature_backfill.engine.lookbacks import Lookbacks, OldestBars
+from feature_backfill.engine.windows import OhlcvWindows
 
-OfWindows = Callable[[Windows], object]
+OfWindows = Callable[[OhlcvWindows], object]
 OfLookbacks = Callable[[Lookbacks], object]
 Series = dict[str, Floats]
 
@@ -67,7 +68,7 @@ VALUES = {"STOCH": 2, "BBANDS": 3, "MACD": 3, "AROON": 2}
 
 def _ours(name: str, series: Series, hours: int) -> None:
     bars = Bars(1, 0, *(series[column] for column in COLUMNS))
-    windows = Windows(bars, np.arange(hours), BASE_HOURS)
+    windows = OhlcvWindows(bars, np.arange(hours), BASE_HOURS)
     oldest = OldestBars(*(series[column][:hours] for column in COLUMNS))
     of_windows, of_lookbacks = OURS[name]
     with np.errstate(divide="ignore", invalid="ignore"):

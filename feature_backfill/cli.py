@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 
 from rich_argparse import RichHelpFormatter
 
+from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 from feature_backfill.errors import RunError, UserError
 
 DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
-DEFAULT_TABLE = "ohlcv_btcusdt_1h"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
     _add_import(
         commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
     )
-    _add_export(commands.add_parser("export", help="stored rows of a feature key into a Parquet file"))
+    _add_export(
+        commands.add_parser("export", help="stored rows of a feature key into Parquet, one file or one a month")
+    )
+    _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
+    _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
     _add_keys(commands.add_parser("keys", help="the feature keys of a database, and what a row of each is"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
@@ -98,6 +102,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--overwrite", action="store_true", help="compute stored hours again")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, write nothing")
     command.add_argument("--verbose", action="store_true", help="list every hour that --dry-run would compute")
+    command.add_argument("--json", action="store_true", help="print what became of the hours as one JSON object")
 
 
 def _add_recompute_stale(command: argparse.ArgumentParser) -> None:
@@ -125,13 +130,39 @@ def _add_import(command: argparse.ArgumentParser) -> None:
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE.parquet", help="file to write, replaced if there is one")
+    command.add_argument(
+        "file", type=Path, metavar="FILE.parquet|DIR", help="file to write, replaced if there is one; or the folder"
+    )
+    command.add_argument(
+        "--monthly",
+        action="store_true",
+        help="write DIR/KEY/2025-01.parquet and so on, of whole months, and only those that are new or changed",
+    )
     command.add_argument("--feature-key", required=True, help="key of the rows")
     command.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
     command.add_argument("--duckdb", type=Path, help="database of OHLCV and features")
     command.add_argument("--start", help="first hour; without it the first stored")
     command.add_argument("--end", help="last hour; without it the last stored")
-    command.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
+    names = command.add_mutually_exclusive_group()
+    names.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
+    names.add_argument("--feature-list", type=Path, help="JSON array of the features to export, in this order (all)")
+    command.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="type of the values (float64)"
+    )
+
+
+def _add_view(command: argparse.ArgumentParser) -> None:
+    command.add_argument("view", metavar="NAME", help="view to create, or to replace")
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    command.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
+    command.add_argument("--duckdb", type=Path, help="database of OHLCV and features")
+
+
+def _add_check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    _add_databases(command)
+    _add_feature_set(command)
+    command.add_argument("--json", action="store_true", help="print the findings as a JSON list")
 
 
 def _add_keys(command: argparse.ArgumentParser) -> None:

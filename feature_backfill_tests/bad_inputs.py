@@ -7,11 +7,9 @@
 
 import json
 import os
-import resource
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,19 +20,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_backfill.hours import last_closed_hour
-from feature_backfill_tests.markets import FIRST, LAST, TABLE
+from feature_backfill.hours import HOUR, last_closed_hour
+from feature_backfill_tests.csv_files import HEADER, SOUND, rows
+from feature_backfill_tests.full_disk import no_room
+from feature_backfill_tests.holders import held_by_another_process
+from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, TABLE, WHERE, window
 
 REFUSED, FAILED, DONE = 2, 3, 0
-HOUR = pd.Timedelta(hours=1)
 SOURCE, TARGET = "ohlcv.duckdb", "features.duckdb"
-WHERE = ("--duckdb", SOURCE, "--feat-duckdb", TARGET, "--table", TABLE)
-LOOKBACK = ("--base-hours", "48", "--timeframes", "1H", "4H")
-WINDOW = ("--start", str(LAST - 2 * HOUR), "--end", str(LAST))
+WINDOW = window(LAST - 2 * HOUR, LAST)
 FUTURE = last_closed_hour() + 3 * HOUR
 
-HEADER = "timestamp,open,high,low,close,volume"
-SOUND = "10,11,9,10.5,5"
 YAML = f"""\
 name: small
 first_hour: 2025-01-01
@@ -43,7 +39,6 @@ target_database: ../{TARGET}
 feature_sets:
   - {{key: short, base_hours: 48, timeframes: [1H, 4H]}}
 """
-HOLDER = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Case:
     message: str
     given: Callable[[], list[str]]
     code: int = REFUSED
-    meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext
+    meanwhile: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -207,10 +202,6 @@ def wide_parquet() -> list[str]:
     return ["import-ohlcv", "ohlcv.parquet", "--duckdb", "new.duckdb", "--table", TABLE]
 
 
-def rows(*lines: str, header: str = HEADER) -> str:
-    return "\n".join([header, *lines]) + "\n"
-
-
 def feature_list(content: str | bytes) -> Callable[[], list[str]]:
     def given() -> list[str]:
         Path("list.json").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -246,18 +237,6 @@ def selftest(*flags: str) -> list[str]:
 
 
 @contextmanager
-def held(database: str) -> Iterator[None]:
-    """Another process has the file open for writing."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield
-
-
-@contextmanager
 def not_to_be_written(path: str) -> Iterator[None]:
     """Nobody may write the file or folder. Root may what the mode forbids, but not where the file system forbids it."""
     mode = os.stat(path).st_mode
@@ -273,17 +252,6 @@ def not_to_be_written(path: str) -> Iterator[None]:
         if unchangeable:
             subprocess.run(["chattr", "-i", path], check=True)
         os.chmod(path, mode)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file takes more than 64 kB."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def broken_view() -> tuple[str, ...]:
@@ -375,10 +343,10 @@ CASES = {
         Case("features: a link to itself", "no file can exist at", in_place_of(TARGET, link_to_itself)),
         Case("OHLCV: a name of 300 characters", "File name too long", flags("--duckdb", "x" * 300)),
         Case("features: in a missing folder", "no folder", flags("--feat-duckdb", "no/features.duckdb")),
-        Case("OHLCV: locked", "is in use and stayed so", run, FAILED, meanwhile=lambda: held(SOURCE)),
-        Case("features: locked", "is in use and stayed so", run, FAILED, meanwhile=lambda: held(TARGET)),
-        Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), FAILED, meanwhile=lambda: held(SOURCE)),
-        Case("on a full disk, by an import", "could not be written; what was stored before is safe", imported(rows(*(f"{hour},{SOUND}" for hour in pd.date_range("2020", periods=5000, freq="h"))), into=SOURCE), meanwhile=full_disk),
+        Case("OHLCV: locked", "is in use and stayed so", run, FAILED, meanwhile=lambda: held_by_another_process(Path(SOURCE))),
+        Case("features: locked", "is in use and stayed so", run, FAILED, meanwhile=lambda: held_by_another_process(Path(TARGET))),
+        Case("OHLCV: locked, for an import", "is in use and stayed so", imported(rows(f"2025-01-01,{SOUND}"), into=SOURCE), FAILED, meanwhile=lambda: held_by_another_process(Path(SOURCE))),
+        Case("on a full disk, by an import", "could not be written; what was stored before is safe", imported(rows(*(f"{hour},{SOUND}" for hour in pd.date_range("2020", periods=5000, freq="h"))), into=SOURCE), meanwhile=lambda: no_room(64 * 1024)),
         Case("OHLCV: read-only, for an import", "cannot open", imported(rows(f"2024-01-01,{SOUND}"), into=SOURCE), meanwhile=lambda: not_to_be_written(SOURCE)),
         Case("features: read-only, for a run", "cannot open", run, meanwhile=lambda: not_to_be_written(TARGET)),
     ],
@@ -389,7 +357,7 @@ CASES = {
         Case("features: a missing column, for last_from_features", "column feature_key is missing", target(*as_features("ts, features, created_at"), then=hours("--mode", "last_from_features"))),
         Case("features: a column of another type, for export", "column features is VARCHAR instead of JSON", target(*as_features("feature_key, ts, CAST(features AS VARCHAR) AS features, created_at"), then=export)),
         Case("features: timestamps with a time zone, for selftest", "instead of TIMESTAMP", target(*as_features("feature_key, ts AT TIME ZONE 'UTC' AS ts, features, created_at"), then=selftest)),
-        Case("features: a view, for export", "is of another make", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
+        Case("features: a view, for export", "has an unexpected schema", target("CREATE TABLE old AS FROM features", "DROP TABLE features", "CREATE VIEW features AS FROM old", then=export)),
         Case("bars: other columns", "table bars_4h", target("DROP TABLE bars_4h", "CREATE TABLE bars_4h AS SELECT 1 AS timestamp")),
     ],
     "Hours": [

@@ -1,9 +1,20 @@
-import shutil
+from functools import partial
 
 import dagster as dg
 import pytest
+import sqlalchemy
 
-from feature_backfill.commands.shared.instance import local_instance, shipped_config
+from feature_backfill.commands.shared.instance import local_instance
+from feature_backfill_tests.homes import new_home
+
+FIGURES = "figures"
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("long fault tests (-m long)")
+    group.addoption("--kills", type=int, default=33, metavar="N", help="how often a backfill is killed (33)")
+    group.addoption("--soak-minutes", type=float, default=6.0, metavar="M", help="how long the soak lasts (6)")
+    group.addoption("--fault-seed", type=int, default=1, metavar="SEED", help="decides what happens, and when (1)")
 
 
 def pytest_collection_modifyitems(items):
@@ -11,12 +22,37 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "ui" not in item.path.parts)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show the figures that tests gave."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        lines = [line for name, line in report.user_properties if name == FIGURES]
+        if lines:
+            terminalreporter.section(report.nodeid)
+            terminalreporter.write_line("\n".join(lines))
+
+
+@pytest.fixture
+def figures(record_property):
+    """Takes lines to show at the end of the session."""
+    return partial(record_property, FIGURES)
+
+
+@pytest.fixture(scope="module")
+def no_waiting_for_the_disk():
+    """Dagster's records are not flushed to the disk in this module, which no test of it needs."""
+
+    def unsynchronized(connection, _):
+        connection.execute("PRAGMA synchronous = OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", unsynchronized)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", unsynchronized)
+
+
 @pytest.fixture
 def dagster_home(tmp_path, monkeypatch):
     """A DAGSTER_HOME with the shipped dagster.yaml."""
-    home = tmp_path / "dagster_home"
-    home.mkdir()
-    shutil.copy(shipped_config("dagster.yaml"), home / "dagster.yaml")
+    home = new_home(tmp_path / "dagster_home")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     return home
 

@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from feature_backfill.assets.names import features_key
-from feature_backfill.automation.jobs import job_name, range_tags
+from feature_backfill.automation.jobs import job_name
 from feature_backfill.cli import main
-from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import hour_range, partition_key
 from feature_backfill.store.database import connect
@@ -33,7 +32,9 @@ from feature_backfill_tests.bad_inputs import (
     run,
     table,
 )
-from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, small_market, stored
+from feature_backfill_tests.homes import new_home
+from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, small_market, stored, window
+from feature_backfill_tests.runs import failures, run_range
 
 WAITING = "is in use; waiting up to"
 
@@ -42,13 +43,12 @@ WAITING = "is in use; waiting up to"
 def template(tmp_path_factory):
     """A folder with a market, some stored rows, and a home of Dagster."""
     folder = tmp_path_factory.mktemp("template")
-    (folder / "home").mkdir()
-    shutil.copy(shipped_config("dagster.yaml"), folder / "home" / "dagster.yaml")
+    new_home(folder / "home")
     small_market(folder)
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         patched.setenv("DAGSTER_HOME", str(folder / "home"))
-        assert main(run(hours=("--start", str(LAST - 9 * HOUR), "--end", str(LAST - 5 * HOUR)))) == DONE
+        assert main(run(hours=window(LAST - 9 * HOUR, LAST - 5 * HOUR))) == DONE
     return folder
 
 
@@ -113,11 +113,9 @@ def after_bad_rows(template, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         patched.setenv("DAGSTER_HOME", str(folder / "home"))
-        window = ("--start", str(FIRST + 23 * HOUR), "--end", str(LAST))
-        arguments = run(
-            "--feature-key", "day", hours=window, lookback=("--base-hours", "24", "--timeframes", "1H", "4H")
-        )
-        assert main(arguments) == DONE
+        lookback = ("--base-hours", "24", "--timeframes", "1H", "4H")
+        hours = window(FIRST + 23 * HOUR, LAST)
+        assert main(run("--feature-key", "day", hours=hours, lookback=lookback)) == DONE
         with dg.DagsterInstance.get() as instance:
             key = dg.AssetKey([TABLE, "features", "day"])
             records = instance.fetch_observations(dg.AssetRecordsFilter(key), limit=1000).records
@@ -177,17 +175,13 @@ def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, message):
     market = small_market(folder, name=TABLE)
     IN_DAGSTER[message]()
     before = contents(folder)
-    definitions = build_definitions([market])
-    name = job_name(market, market.feature_sets[0])
+    name = f"{job_name(market, market.feature_sets[0])}__new_hours"
     with dg.DagsterInstance.get() as instance:
-        sensor = Sensor(instance, definitions, f"{name}__new_hours")
+        sensor = Sensor(instance, build_definitions([market]), name)
         assert sensor.tick() == []
-        features = definitions.resolve_job_def(name).get_subset(
-            asset_selection={features_key(market, market.feature_sets[0])}
-        )
-        result = features.execute_in_process(instance=instance, tags=range_tags(LAST, LAST), raise_on_error=False)
-    (failure,) = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
-    for line in (sensor.message, failure.description):
+        result = run_range(instance, market, LAST, LAST, only=[features_key(market, market.feature_sets[0])])
+    (failure,) = failures(result.all_events)
+    for line in (sensor.message, failure):
         assert message in line
         assert "\n" not in line
     assert contents(folder) == before

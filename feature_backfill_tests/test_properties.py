@@ -3,7 +3,6 @@
 import random
 from itertools import pairwise
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,14 +17,14 @@ from feature_backfill.checks import oracle
 from feature_backfill.commands.shared.backfill import QUIET
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.compute import compute_rows
-from feature_backfill.hours import hour_range
+from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import ensure_features_table, read_features, write_features
+from feature_backfill.store.features import ensure_features_table, write_features
+from feature_backfill.store.reading import read_features
 from feature_backfill_tests.comparison import mismatches
-from feature_backfill_tests.markets import FIRST, TABLE, execute, small_market, stored
+from feature_backfill_tests.markets import FIRST, TABLE, execute, put_ohlcv, small_market, stored
 
-HOUR = pd.Timedelta(hours=1)
 HOURS = 130
 BASE_HOURS = [5, 14, 24, 30]
 TIMEFRAMES = [("1H",), ("1H", "4H"), ("2H", "3H")]
@@ -66,9 +65,7 @@ def faulty_markets(draw):
 @given(ohlcv=faulty_markets(), base_hours=st.sampled_from(BASE_HOURS), timeframes=st.sampled_from(TIMEFRAMES))
 def test_what_is_stored_is_the_oracles_and_nothing_that_saw_a_fault(tmp_path_factory, ohlcv, base_hours, timeframes):
     folder = tmp_path_factory.mktemp("market")
-    with duckdb.connect(folder / "ohlcv.duckdb") as connection:
-        connection.register("faulty", ohlcv)
-        connection.execute(f"CREATE TABLE {TABLE} AS FROM faulty")
+    put_ohlcv(folder / "ohlcv.duckdb", ohlcv)
     market = small_market(
         folder, feature_sets=[{"key": "short", "base_hours": base_hours, "timeframes": list(timeframes)}]
     )

@@ -12,10 +12,10 @@ from feature_backfill.assets.names import bars_key, hourly_partitions, market_me
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.target import TargetDatabase, target_key, target_of_run
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.reports import report_hours, reported_already
 from feature_backfill.engine.bars import COLUMNS, HourlyRows, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.errors import UserError
-from feature_backfill.event_log import report_hours, reported_already
 from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.store.bars import NO_BARS, bars_table, read_bars, write_bars
 from feature_backfill.store.contracts import claim_bars

@@ -5,8 +5,9 @@ import pandas as pd
 
 from feature_backfill.assets.names import hourly_partitions, market_metadata, ohlcv_key
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.partition_status import newest_materializations
+from feature_backfill.dagster_internals.reports import report_runless
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.event_log import report_runless
 from feature_backfill.hours import last_closed_hour, partition_keys
 from feature_backfill.store.database import PATIENCE_S, connect
 from feature_backfill.store.ohlcv import ohlcv_extent, ohlcv_hours
@@ -58,11 +59,7 @@ def unreported_hours(
         present = ohlcv_hours(connection, market.source.table, first, last)
     wanted = present if hours is None else present[present.isin(hours)]
     keys = partition_keys(wanted)
-    known = instance.event_log_storage.get_latest_storage_id_by_partition(
-        ohlcv_key(market),
-        dg.DagsterEventType.ASSET_MATERIALIZATION,
-        partitions=set(keys) if len(keys) <= FEW_HOURS else None,
-    )
+    known = newest_materializations(instance, ohlcv_key(market), keys if len(keys) <= FEW_HOURS else None)
     return wanted[[key not in known for key in keys]]
 
 

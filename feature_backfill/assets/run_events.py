@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from feature_backfill.assets.progress import RunReport
-from feature_backfill.event_log import Told, report_hours
+from feature_backfill.dagster_internals.reports import EventOfHours, report_hours
 from feature_backfill.hours import partition_keys
 from feature_backfill.planning.plan import Plan
 from feature_backfill.planning.standing import Standing
@@ -22,8 +22,12 @@ def report_run(
     """Report every hour of a plan that was carried out. The newest hour's event also carries the summary of the run."""
     rows = pd.concat([pd.Series("kept", plan.kept), pd.Series("computed", plan.compute)])
     reasons = plan.impossible.map(str)
-    done: list[Told] = [(dg.AssetMaterialization(key, metadata={"row": row}), hours) for row, hours in _runs(rows)]
-    left: list[Told] = [(dg.AssetObservation(key, metadata={"skipped": why}), hours) for why, hours in _runs(reasons)]
+    done: list[EventOfHours] = [
+        (dg.AssetMaterialization(key, metadata={"row": row}), hours) for row, hours in _runs(rows)
+    ]
+    left: list[EventOfHours] = [
+        (dg.AssetObservation(key, metadata={"skipped": why}), hours) for why, hours in _runs(reasons)
+    ]
     if with_summary := done or left:
         event, hours = with_summary.pop()
         newest = type(event)(key, metadata={**event.metadata, **summary})

@@ -11,8 +11,14 @@ from pydantic import Field
 from feature_backfill.assets.names import writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.changes import folder_state
-from feature_backfill.automation.orphans import ENDED
-from feature_backfill.automation.runs import LONGEST_PAUSE, ON_THEIR_WAY, REMEMBERED_RUNS, ended_at, pause_after
+from feature_backfill.automation.runs import (
+    ENDED,
+    LONGEST_PAUSE,
+    ON_THEIR_WAY,
+    REMEMBERED_RUNS,
+    ended_at,
+    pause_after,
+)
 from feature_backfill.config import Market
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.sources.files import ImportReport, import_files
@@ -109,7 +115,7 @@ def next_import(
         return ImportRequest([], "", f"{len(present)} files, all imported", imported)
     digest = hashlib.sha256(json.dumps(changed).encode()).hexdigest()[:16]
     job = import_job_name(market)
-    if instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=ON_THEIR_WAY)):
+    if instance.get_run_records(dg.RunsFilter(job_name=job, statuses=ON_THEIR_WAY), limit=1):
         return ImportRequest([], digest, "an import is queued or running", imported)
     tried = dg.RunsFilter(job_name=job, tags={FILES_TAG: digest}, statuses=ENDED)
     records = instance.get_run_records(tried, limit=REMEMBERED_RUNS)

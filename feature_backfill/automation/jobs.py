@@ -1,12 +1,19 @@
-"""Jobs: a feature set with the bars it rests on, over any hours."""
+"""Jobs: a feature set with the bars it rests on, over any hours, and the tags that tell a run its hours."""
+
+from collections.abc import Mapping
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from feature_backfill.assets.names import bars_key, features_key
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.hours import partition_key
+from feature_backfill.dagster_internals.listed_hours import only_hours, only_hours_tag
+from feature_backfill.hours import hour_of, partition_key
+from feature_backfill.planning.ranges import Batch
+
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION_TAG = "dagster/partition"
+"""Dagster's own run tags: the partitions of a run are a range, or one. Its UI and command line set the same ones."""
 
 
 def job_name(market: Market, feature_set: FeatureSet) -> str:
@@ -16,7 +23,28 @@ def job_name(market: Market, feature_set: FeatureSet) -> str:
 
 def range_tags(first: pd.Timestamp, last: pd.Timestamp) -> dict[str, str]:
     """The tags that make one run of every hour from first to last, both included."""
-    return {ASSET_PARTITION_RANGE_START_TAG: partition_key(first), ASSET_PARTITION_RANGE_END_TAG: partition_key(last)}
+    return {RANGE_START_TAG: partition_key(first), RANGE_END_TAG: partition_key(last)}
+
+
+def batch_tags(batch: Batch) -> dict[str, str]:
+    """The tags that make one run of a batch."""
+    return {**range_tags(batch.first, batch.last), **({} if batch.only is None else only_hours_tag(batch.only))}
+
+
+def tagged_hours(tags: Mapping[str, str], hours: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Those of the hours that a run with these tags is about."""
+    span, listed = tagged_range(tags), only_hours(tags)
+    if span is None or listed is not None:
+        return hours[:0] if listed is None else hours.intersection(listed)
+    return hours[(hours >= span[0]) & (hours <= span[1])]
+
+
+def tagged_range(tags: Mapping[str, str]) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The first and last hour of a run with these tags; None if it has no partition."""
+    first, last = tags.get(RANGE_START_TAG), tags.get(RANGE_END_TAG)
+    if first is None or last is None:
+        first = last = tags.get(PARTITION_TAG)
+    return None if first is None or last is None else (hour_of(first), hour_of(last))
 
 
 def backfill_job(market: Market, feature_set: FeatureSet) -> "dg.UnresolvedAssetJobDefinition":

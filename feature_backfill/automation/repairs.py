@@ -22,13 +22,18 @@ from feature_backfill.assets.bars import bars_against_ohlcv
 from feature_backfill.assets.decisions import require_own_asset
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
-from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.orphans import end_orphans
+from feature_backfill.dagster_internals.partition_status import (
+    drop_stale_status,
+    newest_materializations,
+    newest_plans,
+)
+from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
+from feature_backfill.dagster_internals.reports import report_runless
 from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.errors import UserError
-from feature_backfill.event_log import report_runless
 from feature_backfill.hours import PARTITION_KEY_FORMAT, last_closed_hour, partition_keys
-from feature_backfill.partition_wipe import wipe_partitions
 from feature_backfill.store.bars import read_bars
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
@@ -72,7 +77,7 @@ class Difference:
     agreeing: int
     why_gone: str = NO_LONGER_STORED
 
-    def line(self, dry_run: bool) -> str:
+    def summary(self, dry_run: bool) -> str:
         """One line: `demo/features/x: 12 hours reported, 3 no longer stored, 4,000 in order`."""
         reported = "to report" if dry_run else "reported"
         return (
@@ -101,7 +106,7 @@ def repair_job(market: Market) -> dg.JobDefinition:
             for run_id in end_orphans(context.instance, config.dry_run):
                 context.log.info(f"run {run_id}: its process is gone")
             for difference in repair(context.instance, market, config.dry_run):
-                context.log.info(difference.line(config.dry_run))
+                context.log.info(difference.summary(config.dry_run))
 
     @dg.job(
         name=repair_job_name(market),
@@ -137,9 +142,7 @@ def repair(instance: dg.DagsterInstance, market: Market, dry_run: bool = False) 
 
 
 def _shown(instance: dg.DagsterInstance, market: Market, asset: dg.AssetKey) -> Shown:
-    log = instance.event_log_storage
-    events = log.get_latest_storage_id_by_partition(asset, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    planned = log.get_latest_storage_id_by_partition(asset, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    events, planned = newest_materializations(instance, asset), newest_plans(instance, asset)
     overtaken = [key for key, event in events.items() if planned.get(key, 0) > event]
     return Shown(_hours(market, events), max(events.values(), default=0), _hours(market, overtaken))
 
@@ -216,21 +219,5 @@ def _mend(instance: dg.DagsterInstance, market: Market, difference: Difference, 
     report_runless(instance, [(found, partition_keys(difference.unshown))])
     if len(difference.gone):
         wipe_partitions(instance, difference.asset, partition_keys(difference.gone), shown.newest_event)
-    elif _is_status_stale(instance, market, difference.asset, shown):
-        instance.wipe_asset_cached_status([difference.asset])
-
-
-def _is_status_stale(instance: dg.DagsterInstance, market: Market, asset: dg.AssetKey, shown: Shown) -> bool:
-    """Whether the partition status that Dagster caches may hold what Dagster would not find if it looked again.
-
-    Dagster only ever adds to it: an hour that one run failed on and the next one skipped stays failed, and a webserver
-    that looked during a wipe may have put back what was wiped. To work it out anew takes it seconds, so not in vain.
-    """
-    partitions = hourly_partitions(market)
-    for record in instance.get_asset_records([asset]):
-        cached = record.asset_entry.cached_status
-        if cached is not None and cached.partitions_def_id == partitions.get_serializable_unique_identifier():
-            return not cached.deserialize_failed_partition_subsets(partitions).is_empty or len(
-                cached.deserialize_materialized_partition_subsets(partitions)
-            ) > len(shown.hours)
-    return False
+    else:
+        drop_stale_status(instance, difference.asset, hourly_partitions(market), len(shown.hours))

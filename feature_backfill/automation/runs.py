@@ -4,14 +4,10 @@ from collections.abc import Iterable
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
-from feature_backfill.automation.orphans import ENDED
-from feature_backfill.hours import PARTITION_KEY_FORMAT, hour_of
+from feature_backfill.automation.jobs import tagged_hours
+from feature_backfill.dagster_internals.partition_status import newest_plans
+from feature_backfill.hours import PARTITION_KEY_FORMAT
 
 ON_THEIR_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -20,6 +16,7 @@ ON_THEIR_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 FIRST_PAUSE = pd.Timedelta(minutes=2)
 LONGEST_PAUSE = pd.Timedelta(hours=6)
 REMEMBERED_RUNS = 200
@@ -37,20 +34,17 @@ def ended_at(record: dg.RunRecord) -> pd.Timestamp:
 
 def asked_for(instance: dg.DagsterInstance, job: str, asset: dg.AssetKey) -> pd.DatetimeIndex:
     """The hours of an asset that some run was ever meant to materialize, unless somebody canceled it; ascending."""
-    planned = instance.event_log_storage.get_latest_storage_id_by_partition(
-        asset, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-    )
+    planned = newest_plans(instance, asset)
     hours = pd.to_datetime(list(planned), format=PARTITION_KEY_FORMAT).as_unit("us").sort_values()
-    canceled = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED]), limit=REMEMBERED_RUNS)
-    return hours.difference(_covered(hours, [run for run in canceled if _is_about(run, job, asset)]))
+    canceled = dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED])
+    return hours.difference(_covered(hours, _runs_about(instance, job, asset, canceled, REMEMBERED_RUNS)))
 
 
 def hours_on_their_way(
     instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, hours: pd.DatetimeIndex
 ) -> pd.DatetimeIndex:
     """Those of the hours that a queued or going run will see to: one of the job, or one that selects the asset."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=ON_THEIR_WAY))
-    return _covered(hours, [run for run in runs if _is_about(run, job, asset)])
+    return _covered(hours, _runs_about(instance, job, asset, dg.RunsFilter(statuses=ON_THEIR_WAY)))
 
 
 def waiting_hours(
@@ -75,17 +69,21 @@ def waiting_hours(
     return hours[waiting.to_numpy()], due[waiting].min() if waiting.any() else None
 
 
+def _runs_about(
+    instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, filters: dg.RunsFilter, limit: int | None = None
+) -> list[dg.DagsterRun]:
+    runs = [record.dagster_run for record in instance.get_run_records(filters, limit=limit)]
+    return [run for run in runs if _is_about(run, job, asset)]
+
+
 def _is_about(run: dg.DagsterRun, job: str, asset: dg.AssetKey) -> bool:
     """Whether a run is one of the job, or one that selects the asset, as those of an asset backfill do."""
     return run.job_name == job or asset in (run.asset_selection or ())
 
 
 def _covered(hours: pd.DatetimeIndex, runs: Iterable[dg.DagsterRun]) -> pd.DatetimeIndex:
-    """Those of the hours that lie in the partition or the partition range of a run."""
+    """Those of the hours that some of the runs are about."""
     covered = pd.Series(False, index=hours)
     for run in runs:
-        first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, run.tags.get(PARTITION_NAME_TAG))
-        last = run.tags.get(ASSET_PARTITION_RANGE_END_TAG, run.tags.get(PARTITION_NAME_TAG))
-        if first and last:
-            covered |= (hours >= hour_of(first)) & (hours <= hour_of(last))
+        covered[tagged_hours(run.tags, hours)] = True
     return hours[covered.to_numpy()]

@@ -23,11 +23,13 @@ from feature_backfill.assets.ohlcv import report_present, unreported_hours
 from feature_backfill.automation.changes import database_state
 from feature_backfill.automation.imports import FILES_TAG, import_job_name, next_import
 from feature_backfill.automation.incremental import PATIENCE_S, Cursor, next_request
-from feature_backfill.automation.jobs import job_name, range_tags
-from feature_backfill.automation.orphans import end_orphans
+from feature_backfill.automation.jobs import batch_tags, job_name
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.event_log_storage import can_list_hours
+from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import last_closed_hour, partition_key
+from feature_backfill.planning.ranges import batches
 
 INTERVAL_S = 30
 REPORTED_AT_A_TIME = 1000
@@ -74,7 +76,10 @@ def incremental_sensor(
             return dg.SensorResult(skip_reason=f"{ended}{request.message}", cursor=written)
         context.log.info(f"{ended}{request.message}")
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(tags=range_tags(first, last)) for first, last in request.ranges],
+            run_requests=[
+                dg.RunRequest(tags=batch_tags(batch))
+                for batch in batches(request.ranges, can_list_hours(context.instance))
+            ],
             cursor=written,
         )
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from feature_backfill.assets.decisions import staleness_of
 from feature_backfill.checks.findings import listed, newest_range, ranges
-from feature_backfill.checks.stored import hours_with_rows
+from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 
 

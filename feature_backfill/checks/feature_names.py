@@ -6,9 +6,9 @@ import dagster as dg
 import pandas as pd
 
 from feature_backfill.checks.findings import Line, listed, ranges
-from feature_backfill.checks.stored import stored_rows
+from feature_backfill.checks.rows import stored_rows
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.store.stored_rows import name_sets
+from feature_backfill.store.row_contents import name_sets
 
 EXAMPLES = 5
 

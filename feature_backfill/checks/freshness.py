@@ -9,7 +9,7 @@ import math
 
 import dagster as dg
 
-from feature_backfill.checks.stored import hours_with_rows
+from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, last_closed_hour

@@ -14,7 +14,7 @@ soundly are never stored.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 from pydantic import Field
@@ -29,6 +29,10 @@ from feature_backfill.checks.missing_values import missing_values
 from feature_backfill.checks.ohlcv import continuity, sanity
 from feature_backfill.checks.parity import parity, sample_size
 from feature_backfill.config import FeatureSet, Market
+
+OHLCV_CHECKS = (continuity, sanity)
+FEATURES_CHECKS = (freshness, completeness, corrections, feature_names, missing_values)
+"""The checks of a feature set that need no further choice. Parity needs a sample."""
 
 
 class ParityConfig(dg.Config):
@@ -62,14 +66,30 @@ def checked_assets(market: Market) -> list[dg.AssetSpec]:
 def market_checks(market: Market) -> list[dg.AssetChecksDefinition]:
     """The checks of a market's OHLCV and feature sets."""
     return [
-        *(_ohlcv_check(market, look) for look in (continuity, sanity)),
+        *(_ohlcv_check(market, look) for look in OHLCV_CHECKS),
         *(
             _features_check(market, feature_set, look)
             for feature_set in market.feature_sets
-            for look in (freshness, completeness, corrections, feature_names, missing_values)
+            for look in FEATURES_CHECKS
         ),
         *(_parity_check(market, feature_set) for feature_set in market.feature_sets),
     ]
+
+
+def look_at(market: Market, feature_set: FeatureSet) -> Iterator[tuple[str, dg.AssetCheckResult]]:
+    """The name and the result of each check of a market's OHLCV and of one feature set, without Dagster's records.
+
+    Raises UserError where a check cannot be made: no table, no row.
+    """
+    for ohlcv_check in OHLCV_CHECKS:
+        yield ohlcv_check.__name__, ohlcv_check(market)
+    for features_check in FEATURES_CHECKS:
+        yield features_check.__name__, features_check(market, feature_set)
+    yield parity.__name__, parity(market, feature_set, sample_size(feature_set), _new_seed())
+
+
+def _new_seed() -> int:
+    return random.randrange(2**31)
 
 
 def _ohlcv_check(market: Market, look: Callable[[Market], dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
@@ -99,7 +119,7 @@ def _parity_check(market: Market, feature_set: FeatureSet) -> dg.AssetChecksDefi
 
     @dg.asset_check(asset=key, name=parity.__name__, description=_first_line(parity))
     def check(config: ParityConfig) -> dg.AssetCheckResult:
-        seed = random.randrange(2**31) if config.seed is None else config.seed
+        seed = _new_seed() if config.seed is None else config.seed
         with user_errors_fail_the_step():
             return parity(market, feature_set, config.hours or sample_size(feature_set), seed)
 

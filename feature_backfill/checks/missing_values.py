@@ -6,9 +6,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from feature_backfill.checks.findings import listed
-from feature_backfill.checks.stored import stored_rows
+from feature_backfill.checks.rows import stored_rows
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.store.stored_rows import values_at
+from feature_backfill.store.row_contents import values_at
 
 RECENT_HOURS = 48
 STRETCHES = 100

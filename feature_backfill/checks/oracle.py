@@ -1,7 +1,8 @@
-"""The features of one target hour, written a second time: plain floats, one window at a time, from the formulas alone.
+"""The features of one target hour, written a second time: plain floats, one window at a time.
 
-What belongs here is the specification as code, so that it can be read beside the formulas and used to check the engine.
-It shares no line with `feature_backfill.engine`, uses no numpy, and prefers the textbook's loop to speed.
+What belongs here are the formulas of docs/features.md as code, so that they can be read beside that page and used to
+check the engine. This module shares no line with `feature_backfill.engine`, uses no numpy, and prefers the textbook's
+loop to speed.
 """
 
 import math
@@ -9,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pandas as pd
 
@@ -68,7 +70,7 @@ class Bars:
     @cached_property
     def log_return(self) -> list[float]:
         """LR: ln(C_i / C_{i-1}), i = 1..T."""
-        return [math.log(c / before) for before, c in pairwise(self.close)]
+        return [ln(c / before) for before, c in pairwise(self.close)]
 
     @cached_property
     def simple_return(self) -> list[float]:
@@ -134,7 +136,7 @@ class Bars:
     def rogers_satchell(self) -> list[float]:
         """S_i = ln(H/C) ln(H/O) + ln(L/C) ln(L/O) of the last 20 bars."""
         window = zip(self.open[-20:], self.high[-20:], self.low[-20:], self.close[-20:], strict=True)
-        return [math.log(h / c) * math.log(h / o) + math.log(low / c) * math.log(low / o) for o, h, low, c in window]
+        return [ln(h / c) * ln(h / o) + ln(low / c) * ln(low / o) for o, h, low, c in window]
 
     @cached_property
     def spectrum(self) -> list[float]:
@@ -299,7 +301,7 @@ def mean(x: Sequence[float]) -> float:
 def variance(x: Sequence[float]) -> float:
     """sum (mean - x_i)^2 / (m - 1)."""
     centre = mean(x)
-    return numpy_sum([(centre - item) ** 2 for item in x]) / (len(x) - 1)
+    return numpy_sum([square(centre - item) for item in x]) / (len(x) - 1)
 
 
 def sd(x: Sequence[float]) -> float:
@@ -310,7 +312,7 @@ def sd(x: Sequence[float]) -> float:
 def central_moment(x: Sequence[float], order: int) -> float:
     """The mean of (x_i - mean)^order (divisor m)."""
     centre = mean(x)
-    return mean([(item - centre) ** order for item in x])
+    return mean([math.prod([item - centre] * order) for item in x])
 
 
 def rolling_sum(x: Sequence[float], w: int) -> float:
@@ -367,6 +369,16 @@ def percentile(x: Sequence[float], p: float) -> float:
 def ratio(numerator: float, denominator: float, otherwise: float = math.nan) -> float:
     """numerator / denominator, `otherwise` where the denominator is 0."""
     return otherwise if denominator == 0 else numerator / denominator
+
+
+def square(x: float) -> float:
+    """x x: unlike x**2, infinite where it overflows."""
+    return x * x
+
+
+def ln(x: float) -> float:
+    """The natural logarithm; -infinity of 0, NaN of a negative number."""
+    return -math.inf if x == 0 else math.nan if x < 0 else math.log(x)
 
 
 def root(radicand: float) -> float:
@@ -446,23 +458,29 @@ def money_flow_index(b: Bars) -> float:
 
 def parkinson_20(b: Bars) -> float:
     """sqrt(mean of ln(H/L)^2 over 20 bars / (4 ln 2))."""
-    squares = [math.log(h / low) ** 2 for h, low in zip(b.high[-20:], b.low[-20:], strict=True)]
+    squares = [square(ln(h / low)) for h, low in zip(b.high[-20:], b.low[-20:], strict=True)]
     return math.sqrt(mean(squares) / (4 * math.log(2)))
 
 
 def garman_klass_20(b: Bars) -> float:
     """sqrt(mean over 20 bars of 0.5 ln(H/L)^2 - (2 ln 2 - 1) ln(C/O)^2)."""
     window = zip(b.open[-20:], b.high[-20:], b.low[-20:], b.close[-20:], strict=True)
-    terms = [0.5 * math.log(h / low) ** 2 - (2 * math.log(2) - 1) * math.log(c / o) ** 2 for o, h, low, c in window]
+    terms = [0.5 * square(ln(h / low)) - (2 * math.log(2) - 1) * square(ln(c / o)) for o, h, low, c in window]
     return root(mean(terms))
 
 
 def yang_zhang_20(b: Bars) -> float:
     """sqrt(var(ln(O_i/C_{i-1})) + k var(ln(C_i/O_i)) + (1-k) mean(S_i)), 20 bars, k = 0.34 / (1.34 + 21/19)."""
-    overnight = [math.log(o / before) for o, before in zip(b.open[-20:], b.close[-21:-1], strict=True)]
-    intraday = [math.log(c / o) for c, o in zip(b.close[-20:], b.open[-20:], strict=True)]
+    overnight = [ln(o / before) for o, before in zip(b.open[-20:], b.close[-21:-1], strict=True)]
+    intraday = [ln(c / o) for c, o in zip(b.close[-20:], b.open[-20:], strict=True)]
     k = 0.34 / (1.34 + 21 / 19)
     return root(variance(overnight) + k * variance(intraday) + (1 - k) * mean(b.rogers_satchell))
+
+
+def log_ratio_vwap(b: Bars) -> float:
+    """ln(c / vwap); NaN if the ratio is 0, as it is where the turnover overflows."""
+    over = ratio(b.close[-1], b.vwap)
+    return ln(over) if over > 0 else math.nan
 
 
 def chaikin_3_10(b: Bars) -> float:
@@ -474,14 +492,14 @@ def skewness_30(b: Bars) -> float:
     """m3 / m2^1.5 of the last 30 simple returns; NaN if m2 <= (1e-15 mean)^2."""
     x = b.simple_return[-30:]
     m2 = central_moment(x, 2)
-    return math.nan if m2 <= (1e-15 * mean(x)) ** 2 else central_moment(x, 3) / m2**1.5
+    return math.nan if m2 <= square(1e-15 * mean(x)) else central_moment(x, 3) / (m2 * math.sqrt(m2))
 
 
 def kurtosis_30(b: Bars) -> float:
     """m4 / m2^2 - 3 of the last 30 simple returns; NaN as for the skewness."""
     x = b.simple_return[-30:]
     m2 = central_moment(x, 2)
-    return math.nan if m2 <= (1e-15 * mean(x)) ** 2 else central_moment(x, 4) / m2**2 - 3
+    return math.nan if m2 <= square(1e-15 * mean(x)) else central_moment(x, 4) / square(m2) - 3
 
 
 def autocorrelation_30(b: Bars) -> float:
@@ -491,13 +509,60 @@ def autocorrelation_30(b: Bars) -> float:
     y = [item - mean(earlier) for item in earlier]
     z = [item - mean(later) for item in later]
     product = numpy_sum([u * v for u, v in zip(y, z, strict=True)])
-    scale = math.sqrt(numpy_sum([u * u for u in y])) * math.sqrt(numpy_sum([v * v for v in z]))
-    return math.nan if scale == 0 else min(1.0, max(-1.0, product / scale))
+    lengths = [math.sqrt(numpy_sum([square(item) for item in side])) for side in (z, y)]
+    correlation = ratio(ratio(product, lengths[0]), lengths[1])
+    return correlation if math.isnan(correlation) else min(1.0, max(-1.0, correlation))
 
 
 def hurst_100(b: Bars) -> float:
-    """0: the same rescaled range at every lag has slope 0; NaN if the last 100 log returns do not vary."""
-    return math.nan if central_moment(b.log_return[-100:], 2) == 0 else 0.0
+    """The slope of ln(R/S) over the logs of the lags 2..19; NaN if S = 0.
+
+    R = the range of the running sum of x_i - mean, S = the population sd, x = the last 100 log returns. Both are those
+    of the whole sample at every lag, so the slope is 0 but for the rounding of the fit.
+    """
+    x = b.log_return[-100:]
+    deviations = [item - mean(x) for item in x]
+    running = list(accumulate(deviations))
+    rescaled_range = ratio(max(running) - min(running), math.sqrt(mean([square(item) for item in deviations])))
+    return slope_of_equals(math.log(rescaled_range)) if 0 < rescaled_range < math.inf else math.nan
+
+
+def slope_of_equals(y: float) -> float:
+    """numpy.polyfit(ln 2 .. ln 19, 18 times y, 1)[0] as rounded by numpy's OpenBLAS on an x86-64 CPU with AVX2.
+
+    The columns ln lag and 1, each of length 1, are brought to a triangle R by two Householder reflections, and y with
+    them; the singular value decomposition of R (here from LAPACK's dlasv2) then gives the slope.
+    """
+    logs = [math.log(lag) for lag in range(2, 20)]
+    length = math.sqrt(sum_left_to_right(item * item for item in logs))
+    first = householder([item / length for item in logs])
+    _, *below = reflect(*first, [1 / math.sqrt(18)] * 18)
+    upper, *values = reflect(*first, [y] * 18)
+    lower, *_ = reflect(*householder(below), values)
+    larger = fma(0.9900835677699046, upper, 0.1404796384961775 * lower) * (1 / 1.4001896094229407)
+    smaller = fma(0.9900835677699046, lower, -0.1404796384961775 * upper) * (1 / 0.19866820999856372)
+    return fma(-0.7071067811865475, larger, 0.7071067811865477 * smaller) / length
+
+
+def householder(x: Sequence[float]) -> tuple[list[float], float]:
+    """v and tau for which x - tau (v . x) v is 0 but for its first item."""
+    norm = -math.copysign(math.hypot(x[0], math.hypot(*x[1:])), x[0])
+    return [1.0, *(item * (1 / (x[0] - norm)) for item in x[1:])], (norm - x[0]) / norm
+
+
+def reflect(v: Sequence[float], tau: float, x: Sequence[float]) -> list[float]:
+    """x - tau (v . x) v for 17 or 18 items: 16 of them in four lanes, fused, and the rest one by one."""
+    lanes = [sum_left_to_right(v[i] * x[i] for i in range(lane, 16, 4)) for lane in range(4)]
+    dot = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
+    dot = fma(v[16], x[16], dot) if len(x) == 17 else dot + fma(v[16], x[16], v[17] * x[17])
+    factor = -tau * dot
+    fused = [fma(factor, v[i], x[i]) for i in range(16)]
+    return fused + [x[i] + factor * v[i] for i in range(16, len(x))]
+
+
+def fma(a: float, b: float, c: float) -> float:
+    """a b + c, rounded once."""
+    return float(Fraction(a) * Fraction(b) + Fraction(c))
 
 
 def histogram_edges_20(b: Bars) -> list[float]:
@@ -535,7 +600,7 @@ def cycle_strength(b: Bars) -> float:
 
 def spectral_entropy(b: Bars) -> float:
     """-sum p ln(p + 1e-12) / ln 26, p = P / sum P, P_k = A_k^2, k = 0..25."""
-    power = [amplitude**2 for amplitude in b.spectrum]
+    power = [square(amplitude) for amplitude in b.spectrum]
     total = numpy_sum(power)
     if total == 0:
         return math.nan
@@ -584,7 +649,7 @@ def ljung_p_100(b: Bars) -> float:
     rho_k = sum_{i=k..N-1-k} a_i^2 / sum a_i^2 with a = x - mean: squares of the middle part, not lagged products.
     """
     x = b.log_return[-100:]
-    squares = [(item - mean(x)) ** 2 for item in x]
+    squares = [square(item - mean(x)) for item in x]
     total, count = numpy_sum(squares), len(x)
     if total == 0:
         return math.nan
@@ -610,7 +675,7 @@ def ou_terms_100(b: Bars) -> tuple[list[float], list[float]]:
     """x_i (p_{i+1} - p_i) and x_i^2, i = 0..99, p = the last 101 closes, x_i = p_i - mean(p_0..p_99)."""
     p = b.close[-101:]
     x = [item - mean(p[:-1]) for item in p[:-1]]
-    return [x[i] * (p[i + 1] - p[i]) for i in range(100)], [item**2 for item in x]
+    return [x[i] * (p[i + 1] - p[i]) for i in range(100)], [square(item) for item in x]
 
 
 def ou_halflife_100(b: Bars) -> float:
@@ -621,10 +686,11 @@ def ou_halflife_100(b: Bars) -> float:
 
 
 def expected_shortfall_50(b: Bars) -> float:
-    """The mean of those of the last 50 log returns that are <= their 5 % percentile."""
+    """The mean of those of the last 50 log returns that are <= their 5 % percentile; NaN if infinities leave none."""
     x = b.log_return[-50:]
     threshold = percentile(x, 0.05)
-    return mean([item for item in x if item <= threshold])
+    beyond = [item for item in x if item <= threshold]
+    return mean(beyond) if beyond else math.nan
 
 
 def circle(b: Bars, part: str, wave: Callable[[float], float]) -> float:
@@ -653,7 +719,7 @@ FEATURES: dict[str, tuple[int, Callable[[Bars], float]]] = {
     "close_ma_cross_ratio_5_20": (20, lambda b: rolling_mean(b.close, 5) / rolling_mean(b.close, 20)),
     "close_ma_cross_signal_5_20": (20, lambda b: float(rolling_mean(b.close, 5) > rolling_mean(b.close, 20))),
     "close_over_ema_12": (12, lambda b: b.close[-1] / b.ema_12[-1]),
-    "close_log_ratio_ema_12": (12, lambda b: math.log(b.close[-1] / b.ema_12[-1])),
+    "close_log_ratio_ema_12": (12, lambda b: ln(b.close[-1] / b.ema_12[-1])),
     "close_dist_ema12_atr": (15, lambda b: ratio(b.close[-1] - b.ema_12[-1], b.atr)),
     "close_ma_distance_sma20": (20, lambda b: b.close[-1] - rolling_mean(b.close, 20)),
     "close_ma_distance_pct_sma20": (
@@ -690,8 +756,8 @@ FEATURES: dict[str, tuple[int, Callable[[Bars], float]]] = {
     "close_obv": (2, lambda b: b.on_balance_volume),
     "close_obv_over_dollar_vol_20": (20, lambda b: ratio(b.on_balance_volume, numpy_sum(b.dollar_volume[-20:]))),
     "close_vwap": (1, lambda b: b.vwap),
-    "close_over_vwap": (1, lambda b: b.close[-1] / b.vwap),
-    "close_log_ratio_vwap": (1, lambda b: math.log(b.close[-1] / b.vwap)),
+    "close_over_vwap": (1, lambda b: ratio(b.close[-1], b.vwap)),
+    "close_log_ratio_vwap": (1, log_ratio_vwap),
     "close_adl": (1, lambda b: b.accumulation[-1]),
     "close_adl_over_dollar_vol_20": (20, lambda b: ratio(b.accumulation[-1], numpy_sum(b.dollar_volume[-20:]))),
     "close_chaikin_3_10": (10, chaikin_3_10),

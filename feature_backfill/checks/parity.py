@@ -9,14 +9,14 @@ import pandas as pd
 
 from feature_backfill.checks import oracle
 from feature_backfill.checks.findings import Line, listed
-from feature_backfill.checks.stored import stored_rows
+from feature_backfill.checks.rows import stored_rows
 from feature_backfill.checks.tolerances import Departure, departures
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.bars import normalized_ohlcv
 from feature_backfill.hours import HOUR
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
-from feature_backfill.store.stored_rows import values_at
+from feature_backfill.store.row_contents import values_at
 
 FEWEST_HOURS, MOST_HOURS = 12, 60
 LOOKED_BACK_ON = 60 * 720

@@ -88,6 +88,9 @@ ATOL_GROUPS: list[tuple[Callable[[Bars], float], str]] = [
 ATOL = {name: atol for atol, names in ATOL_GROUPS for name in names.split()}
 """By base name: the absolute tolerance as a function of the window's bars."""
 
+DEFAULT_ATOL = 1e-12
+"""Absolute tolerance of a feature that is not in ATOL: rounding of values around 1."""
+
 
 @dataclass(frozen=True)
 class Departure:
@@ -124,7 +127,8 @@ def departures(
 
 def allowed(name: str, expected: float, b: Bars) -> float:
     """The largest difference from `expected` that counts as rounding: rtol * |expected| + atol."""
-    return (0.0 if name in ABSOLUTE_ONLY else RTOL * abs(expected)) + ATOL[name](b)
+    atol = ATOL[name](b) if name in ATOL else DEFAULT_ATOL
+    return (0.0 if name in ABSOLUTE_ONLY else RTOL * abs(expected)) + atol
 
 
 def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
@@ -161,9 +165,19 @@ def close_on_bin_edge(_: float, b: Bars) -> bool:
 
 
 def cycles_tie(actual: float, b: Bars) -> bool:
-    """`actual` is the length of a cycle whose amplitude equals the largest amplitude up to rounding."""
-    largest = b.spectrum[oracle.dominant_cycle(b)]
-    return any(actual == 50 / k for k in range(1, 25) if b.spectrum[k] >= (1 - 1e-12) * largest)
+    """`actual` is the length of a cycle whose amplitude equals the largest one up to rounding."""
+    enough = b.spectrum[oracle.dominant_cycle(b)] - 1e-12 * max(b.spectrum)
+    return any(actual == 50 / k for k in range(1, 25) if b.spectrum[k] >= enough)
+
+
+def cycles_vanish(_: float, b: Bars) -> bool:
+    """The amplitudes of all cycles are 0 up to rounding: the closes are equal, or alternate between two prices."""
+    return max(b.spectrum[1:25]) <= 1e-12 * max(b.spectrum)
+
+
+def power_vanishes(_: float, b: Bars) -> bool:
+    """The closes are nearly flat, or the amplitudes so small that their squares have lost digits to underflow."""
+    return nearly_flat(b.close[-50:]) or max(b.spectrum) < 1e-150
 
 
 def covariance_vanishes(_: float, b: Bars) -> bool:
@@ -191,11 +205,11 @@ EXEMPTIONS: dict[str, Callable[[float, Bars], bool]] = {
     "close_bb_percent_20_2": lambda _, b: nearly_flat(b.close[-20:]),
     "close_bb_width_pct_20_2": lambda _, b: nearly_flat(b.close[-20:]),
     "close_entropy_20": close_on_bin_edge,
-    "close_dominant_cycle_length_50": lambda actual, b: nearly_flat(b.close[-50:]) or cycles_tie(actual, b),
-    "close_cycle_strength_50": lambda _, b: nearly_flat(b.close[-50:]),
+    "close_dominant_cycle_length_50": cycles_tie,
+    "close_cycle_strength_50": cycles_vanish,
     "close_roll_spread_20": covariance_vanishes,
     "close_ou_halflife_100": lambda actual, b: nearly_flat(b.close[-101:]) or reversion_vanishes(actual, b),
     "close_cvar_5_50": worst_returns_tie,
-    "close_spectral_entropy_50": lambda _, b: nearly_flat(b.close[-50:]),
+    "close_spectral_entropy_50": power_vanishes,
 }
 """By base name: whether rounding decides the feature, from the actual value and the window's bars."""

@@ -1,45 +1,80 @@
-"""`feature-backfill export`: stored rows of a feature key into a Parquet file, for training."""
+"""`feature-backfill export`: stored rows of a feature key into Parquet, one file or one a month, for training."""
 
 import argparse
-import os
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from feature_backfill.commands.shared.database import feature_database
 from feature_backfill.commands.shared.hours import parsed_hour
+from feature_backfill.commands.shared.monthly import export_months
+from feature_backfill.commands.shared.parquet import write_parquet
+from feature_backfill.config import read_feature_list
 from feature_backfill.errors import UserError
-from feature_backfill.store.features import read_features
+from feature_backfill.hours import HOUR
+from feature_backfill.store.reading import newest_names, read_features
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Read the rows, write them to the file, say how many there are."""
-    database = options.feat_duckdb or options.duckdb
-    if database is None:
-        raise UserError("name the database of the features with --feat-duckdb, or with --duckdb if OHLCV is in it too")
+    """Write the rows to a file, or to files of the months that are new or changed, and say what was written."""
+    database = feature_database(options)
     start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
-    features = read_features(database, options.feature_key, start, end, options.columns)
-    if features.index.empty:
+    if options.monthly:
+        start, end = _whole_months(start, end)
+    elif options.file.suffix.lower() != ".parquet":
+        raise UserError(f"{options.file} would be a Parquet file; call it .parquet, or give --monthly for a folder")
+    stored = newest_names(database, options.feature_key, start, end)
+    if not stored:
         raise UserError(f"no row of {options.feature_key} from {start or 'the first'} to {end or 'the last'}")
-    write_parquet(features, options.file)
-    hours, columns = features.shape
-    print(f"{options.file}: {hours} hours of {columns} features, {features.index[0]} .. {features.index[-1]}")
+    chosen = options.columns
+    if options.feature_list is not None:
+        chosen = read_feature_list(options.feature_list, stored)
+    names = stored if chosen is None else chosen
+    print(
+        _monthly(options, database, start, end, names)
+        if options.monthly
+        else _one(options, database, start, end, names)
+    )
     return 0
 
 
-def write_parquet(features: pd.DataFrame, file: Path) -> None:
-    """Write a column ts and one of each feature (float64). The file appears whole or not at all.
+def _one(
+    options: argparse.Namespace,
+    database: Path,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    names: Sequence[str],
+) -> str:
+    features = read_features(database, options.feature_key, start, end, names, dtype=options.dtype)
+    write_parquet(features, options.file)
+    hours, columns = features.shape
+    return f"{options.file}: {hours} hours of {columns} features, {features.index[0]} .. {features.index[-1]}"
 
-    Raises UserError if it cannot be written.
-    """
-    if file.suffix.lower() != ".parquet":
-        raise UserError(f"{file} would be a Parquet file; call it .parquet")
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        features.reset_index().to_parquet(unfinished, index=False)
-        unfinished.replace(file)
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+
+def _monthly(
+    options: argparse.Namespace,
+    database: Path,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    names: Sequence[str],
+) -> str:
+    done = export_months(database, options.feature_key, start, end, names, options.dtype, options.file)
+    return f"{done.folder}: wrote {_months(done.written)}; left {_months(done.left)}, unchanged"
+
+
+def _months(months: Sequence[str]) -> str:
+    count = f"{len(months)} month{'' if len(months) == 1 else 's'}"
+    if not months:
+        return count
+    return f"{count} ({months[0]})" if len(months) == 1 else f"{count} ({months[0]} .. {months[-1]})"
+
+
+def _whole_months(
+    start: pd.Timestamp | None, end: pd.Timestamp | None
+) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """From the first hour of the first month to the last hour of the last."""
+    return (
+        None if start is None else pd.Timestamp(start.year, start.month, 1),
+        None if end is None else pd.Timestamp(end.year, end.month, 1) + pd.DateOffset(months=1) - HOUR,
+    )

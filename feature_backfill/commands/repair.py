@@ -2,11 +2,11 @@
 
 import argparse
 
-from feature_backfill.automation.orphans import end_orphans
 from feature_backfill.automation.repairs import repair
 from feature_backfill.commands.shared.instance import dagster_instance
 from feature_backfill.commands.shared.market import FEATURE_SET_FLAGS, market_and_feature_set
 from feature_backfill.config import Market, configs_folder, load_markets
+from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import RunError, UserError
 
 
@@ -24,7 +24,7 @@ def execute(options: argparse.Namespace) -> int:
                 problems.append(type(error)(f"market {market.name}: {error}"))
                 continue
             for difference in differences:
-                print(difference.line(options.dry_run))
+                print(difference.summary(options.dry_run))
     if problems:
         failed = any(isinstance(problem, RunError) for problem in problems)
         raise (RunError if failed else UserError)("; ".join(map(str, problems)))

@@ -21,7 +21,8 @@ from feature_backfill.planning.ranges import ranges_of_command
 from feature_backfill.planning.reach import resolved_range
 from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import delete_features, last_stored_hour, read_features, stored_hours
+from feature_backfill.store.features import delete_features, last_stored_hour, stored_hours
+from feature_backfill.store.reading import read_features
 
 REACH = 24 * HOUR
 RELATIVE, ABSOLUTE = 1e-9, 1e-9

@@ -1,8 +1,16 @@
-"""The ordered catalogue of features: what is computed on the bars of each timeframe, in order of emission."""
+"""The catalogue: every feature that is computed on the bars of a timeframe, in the order of emission.
 
-from collections.abc import Iterable
+To add a feature, write its function in the file of its family, put its name at the end of order.py and its formula into
+checks/oracle.py, and generate docs/features.md (see reference.py).
+"""
 
-from feature_backfill.engine import (  # noqa: F401  (a family's import declares its features)
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+
+from feature_backfill.engine import (
     calendar,
     candle,
     channel,
@@ -16,26 +24,115 @@ from feature_backfill.engine import (  # noqa: F401  (a family's import declares
     volatility,
     volume,
 )
-from feature_backfill.engine.feature import GROUPS, Feature
+from feature_backfill.engine.feature import DeclarationError, Feature, FeatureGroup
+from feature_backfill.engine.order import ORDER
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
 
-CATALOG: tuple[Feature, ...] = tuple(
-    sorted((feature for group in GROUPS for feature in group.features), key=lambda feature: feature.position)
+FAMILIES = (
+    calendar,
+    candle,
+    channel,
+    cycle,
+    dependence,
+    directional,
+    distribution,
+    momentum,
+    price,
+    trend,
+    volatility,
+    volume,
 )
 
 
-def feature_names(timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> list[str]:
-    """Names in order of emission, `<feature>_<timeframe>`: all of the first timeframe, then all of the second ...
+@dataclass(frozen=True)
+class Catalog:
+    """Features in the order of emission, and the functions that compute them. Made by build_catalog."""
 
-    Raises ValueError for a timeframe that does not divide a day or is given twice.
+    features: tuple[Feature, ...]
+    groups: tuple[FeatureGroup, ...]
+
+    def names(self, timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> list[str]:
+        """Names in the order of emission, `<feature>_<timeframe>`: all of the first timeframe, then of the second ...
+
+        Raises ValueError for a timeframe that does not divide a day or is given twice.
+        """
+        return [f"{feature.name}_{timeframe}" for timeframe, feature in self._columns(timeframes)]
+
+    def summaries(self, timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> dict[str, str]:
+        """The summary of each of names()."""
+        return {
+            f"{feature.name}_{timeframe}": f"{feature.summary}, on {timeframe} bars"
+            for timeframe, feature in self._columns(timeframes)
+        }
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Feature name -> its position in the order of emission, from 0."""
+        return {feature.name: position for position, feature in enumerate(self.features)}
+
+    def _columns(self, timeframes: Iterable[str]) -> Iterator[tuple[str, Feature]]:
+        return ((timeframe, feature) for timeframe in canonical_timeframes(timeframes) for feature in self.features)
+
+
+def groups_of(module: ModuleType) -> list[FeatureGroup]:
+    """The feature functions that a module defines, as they stand in it."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, FeatureGroup) and value.function.__module__ == module.__name__
+    ]
+
+
+def build_catalog(order: Sequence[str], modules: Iterable[ModuleType]) -> Catalog:
+    """The features that modules declare, in the given order of emission.
+
+    order: feature names without the timeframe.
+    Raises DeclarationError with all that is wrong: a module without features, a name that is declared or ordered twice,
+    that is declared and not ordered or ordered and not declared, a min_bars below 1, no summary.
     """
-    return [f"{feature.name}_{timeframe}" for timeframe in canonical_timeframes(timeframes) for feature in CATALOG]
+    by_module = {module: groups_of(module) for module in modules}
+    groups = tuple(group for groups in by_module.values() for group in groups)
+    problems = [f"{module.__name__} declares no features" for module, groups in by_module.items() if not groups]
+    problems += _problems(order, groups)
+    if problems:
+        raise DeclarationError("; ".join(problems))
+    features = {feature.name: feature for group in groups for feature in group.features}
+    return Catalog(tuple(features[name] for name in order), groups)
+
+
+def _problems(order: Sequence[str], groups: Sequence[FeatureGroup]) -> Iterator[str]:
+    """What is wrong with the declarations of groups, in words."""
+    declared: dict[str, list[str]] = {}
+    for group in groups:
+        if not group.features:
+            yield f"{group.label} declares no features"
+        for feature in group.features:
+            declared.setdefault(feature.name, []).append(group.label)
+            if feature.min_bars < 1:
+                yield f"{group.label} declares {feature.name} with min_bars={feature.min_bars}: it must be 1 or more"
+            if not feature.summary:
+                yield f"{group.label} declares {feature.name} without a summary"
+    for name, labels in declared.items():
+        if len(labels) > 1:
+            yield f"{name} is declared {len(labels)} times: by {' and '.join(labels)}"
+        if name not in order:
+            yield f"{name}, declared by {labels[0]}, is not in the order of emission (engine/order.py): add it"
+    for name, times in Counter(order).items():
+        if times > 1:
+            yield f"{name} is {times} times in the order of emission (engine/order.py)"
+        if name not in declared:
+            yield f"{name} is in the order of emission (engine/order.py), but no function declares it"
+
+
+BUILT_IN = build_catalog(ORDER, FAMILIES)
+"""The features of this package."""
+
+
+def feature_names(timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> list[str]:
+    """Names of the built-in features in the order of emission; see Catalog.names."""
+    return BUILT_IN.names(timeframes)
 
 
 def feature_summaries(timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> dict[str, str]:
-    """What each of feature_names() is, in one line."""
-    return {
-        f"{feature.name}_{timeframe}": f"{feature.summary}, on {timeframe} bars"
-        for timeframe in canonical_timeframes(timeframes)
-        for feature in CATALOG
-    }
+    """The summary of each of feature_names()."""
+    return BUILT_IN.summaries(timeframes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,14 @@ from feature_backfill.engine.bars import (
     HourlyRows,
     Integers,
     bars_of_grid,
-    bars_since,
     epoch_hours,
     grid_bounds,
     normalized_ohlcv,
 )
-from feature_backfill.engine.catalog import feature_names
-from feature_backfill.engine.feature import GROUPS
+from feature_backfill.engine.catalog import BUILT_IN, Catalog
+from feature_backfill.engine.feature import FeatureGroup
 from feature_backfill.engine.lookback import Lookback
+from feature_backfill.engine.lookbacks import Lookbacks, lookbacks_of
 from feature_backfill.engine.soundness import SkipKind, SkipReason, skip_reasons
 from feature_backfill.engine.timeframes import (
     DEFAULT_TIMEFRAMES,
@@ -28,14 +29,13 @@ from feature_backfill.engine.timeframes import (
     canonical_timeframe,
     canonical_timeframes,
 )
-from feature_backfill.engine.windows import Lookbacks, OldestBars, Windows
 from feature_backfill.hours import to_utc
 
 CHUNK_HOURS = 24 * 1024
 """Hours of market time computed at once: enough to spread the cost of a numpy call, few enough to bound memory."""
 
-LONGEST_TAIL = 20
-"""The longest stretch, in bars, over which a feature reads open, high, low or volume."""
+BARS_APART = 1 << 19
+"""Bars of lookbacks laid end to end at once, which bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ def compute_features(
     buffer_hours: int = 0,
     timeframes: Iterable[str] = DEFAULT_TIMEFRAMES,
     bars: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    catalog: Catalog = BUILT_IN,
 ) -> FeatureResult:
     """Compute every feature of every timeframe for many target hours.
 
@@ -66,13 +68,14 @@ def compute_features(
     timeframes: of 1H 2H 3H 4H 6H 8H 12H 1D, in order of emission.
     bars: complete bars by timeframe (columns as ohlcv, timestamp the bar's last hour); those of a timeframe that is not
         given are built from ohlcv.
+    catalog: the features.
     A target whose window lacks an hour, holds a bad row or gives no bar is skipped with its reason.
     Raises ValueError for stamps, columns or timeframes that make no sense.
     """
     given = {canonical_timeframe(timeframe): normalized_ohlcv(frame) for timeframe, frame in (bars or {}).items()}
     hours = to_utc(targets).unique().sort_values()
     lookback = Lookback(base_hours, buffer_hours)
-    result = compute_rows(HourlyRows.of(ohlcv), hours, lookback, canonical_timeframes(timeframes), given)
+    result = compute_rows(HourlyRows.of(ohlcv), hours, lookback, canonical_timeframes(timeframes), given, catalog)
     return FeatureResult(result.features, result.skipped.map(str))
 
 
@@ -82,22 +85,23 @@ def compute_rows(
     lookback: Lookback,
     timeframes: tuple[str, ...],
     bars: Mapping[str, pd.DataFrame],
+    catalog: Catalog = BUILT_IN,
 ) -> FeatureResult:
     """Compute what compute_features does, from arguments in the engine's own types.
 
     hours: UTC-naive, distinct, ascending. timeframes: canonical. bars: complete bars by canonical timeframe, in time
     order. The skip reasons are SkipReason objects.
     """
-    names = feature_names(timeframes)
+    names = catalog.names(timeframes)
     skipped = pd.concat(
         [skip_reasons(hours, rows, lookback, timeframes), _lacking_bars(hours, lookback, bars, timeframes)]
     )
     skipped = skipped[~skipped.index.duplicated()].sort_index()
     computed = hours[~hours.isin(skipped.index)]
     matrix = np.empty((len(names), len(computed)))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for part in _chunks(epoch_hours(computed), lookback):
-            _fill(matrix[:, part], epoch_hours(computed[part]), rows, lookback, timeframes, bars)
+            _fill(matrix[:, part], epoch_hours(computed[part]), rows, lookback, timeframes, bars, catalog)
     features = pd.DataFrame(matrix.T, index=computed.rename("ts"), columns=names, copy=False)
     return FeatureResult(features, skipped)
 
@@ -138,6 +142,7 @@ def _fill(
     lookback: Lookback,
     timeframes: tuple[str, ...],
     given: Mapping[str, pd.DataFrame],
+    catalog: Catalog,
 ) -> None:
     """Fill names x targets for targets near each other."""
     first_hour, count = grid_bounds(int(lookback.first_hours(targets[0])), int(targets[-1]))
@@ -147,8 +152,7 @@ def _fill(
         bars = bars_of_grid(grid, first_hour, length)
         if timeframe in given:
             _overwrite(bars, given[timeframe])
-        lookbacks = _lookbacks(bars, targets, lookback, grid, first_hour)
-        _fill_timeframe(block, lookbacks)
+        _fill_timeframe(block, lookbacks_of(targets, lookback, bars, grid, first_hour), catalog)
 
 
 def _overwrite(bars: Bars, given: pd.DataFrame) -> None:
@@ -159,46 +163,24 @@ def _overwrite(bars: Bars, given: pd.DataFrame) -> None:
         getattr(bars, column)[position[inside]] = given[column].to_numpy()[inside]
 
 
-def _lookbacks(bars: Bars, targets: Integers, lookback: Lookback, grid: Floats, first_hour: int) -> Lookbacks:
-    """The targets' lookbacks over bars, each with its own oldest bar."""
-    kept = lookback.bars(bars.length)
-    newest = bars.position(targets - targets % bars.length)
-    oldest = newest - kept + 1
-    missing = lookback.missing_from_oldest_bar(targets, bars.length)
-    partial = bars_since(grid, first_hour, bars.length, bars.labels[oldest], bars.length - missing)
-    values = (
-        np.where(missing > 0, piece, getattr(bars, column)[oldest])
-        for piece, column in zip(partial, COLUMNS, strict=True)
-    )
-    oldest_bars = OldestBars(*values)
-    if kept <= LONGEST_TAIL and lookback.has_partial_bars(bars.length):
-        return _separate_lookbacks(bars, newest, kept, oldest_bars)
-    span = slice(int(oldest[0]), int(newest[-1]) + 1)
-    series = Bars(bars.length, int(bars.labels[span.start]), *(getattr(bars, column)[span] for column in COLUMNS))
-    windows = Windows(series, bars.labels[newest[0] : newest[-1] + 1], kept)
-    return Lookbacks(windows, oldest - oldest[0], oldest_bars)
+def _fill_timeframe(block: Floats, lookbacks: Lookbacks, catalog: Catalog) -> None:
+    """Fill features x targets of one timeframe.
+
+    A function that reads a partial oldest bar through windows is given them laid apart; the others share theirs.
+    """
+    bars = lookbacks.windows.bars
+    apart = [group for group in catalog.groups if lookbacks.has_partial_bars and group.needs_own_bars(bars)]
+    _fill_features(block, lookbacks, catalog, [group for group in catalog.groups if group not in apart])
+    if apart:
+        size = max(1, BARS_APART // bars)
+        for part in (slice(start, start + size) for start in range(0, len(lookbacks), size)):
+            _fill_features(block[:, part], lookbacks.laid_apart(part), catalog, apart)
 
 
-def _separate_lookbacks(bars: Bars, newest: Integers, kept: int, oldest: OldestBars) -> Lookbacks:
-    """One lookback a target, laid end to end: for lookbacks so short that any feature may read a partial oldest bar."""
-    places = newest[:, None] + np.arange(1 - kept, 1)
-    columns = []
-    for column in COLUMNS:
-        values = getattr(bars, column)[places]
-        values[:, 0] = getattr(oldest, column)
-        columns.append(values.ravel())
-    windows = Windows(Bars(bars.length, 0, *columns), bars.labels[newest], kept, step=kept)
-    return Lookbacks(windows, np.arange(len(newest)), oldest)
-
-
-def _fill_timeframe(block: Floats, lookbacks: Lookbacks) -> None:
-    """Fill features x targets of one timeframe; NaN for a feature that needs more bars than a lookback has."""
-    for group in GROUPS:
-        if lookbacks.windows.bars < group.features[0].bars:
-            for feature in group.features:
-                block[feature.position - 1] = np.nan
-            continue
-        values = group.function(lookbacks if group.per_lookback else lookbacks.windows)
-        columns = values if isinstance(values, tuple) else (values,)
-        for feature, column in zip(group.features, columns, strict=True):
-            block[feature.position - 1] = column if group.per_lookback else lookbacks.at_hours(column)
+def _fill_features(block: Floats, lookbacks: Lookbacks, catalog: Catalog, groups: Iterable[FeatureGroup]) -> None:
+    """Fill the rows of the groups' features; NaN for a feature that needs more bars than a lookback keeps."""
+    bars = lookbacks.windows.bars
+    for group in groups:
+        columns: Iterable[Floats | float] = group.at_hours(lookbacks) if group.min_bars <= bars else repeat(np.nan)
+        for feature, column in zip(group.features, columns, strict=False):
+            block[catalog.position[feature.name]] = column if feature.min_bars <= bars else np.nan

@@ -4,7 +4,8 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
-from feature_backfill.engine.windows import WILDER, Lookbacks, shared, wilder_weights
+from feature_backfill.engine.lookbacks import Lookbacks
+from feature_backfill.engine.windows import WILDER, shared, wilder_weights
 
 DECAY = 1 - WILDER
 SMOOTHED_FROM = 13
@@ -33,12 +34,15 @@ def _first_movement(lb: Lookbacks) -> Floats:
 
 
 @computes(
-    Feature(89, "close_di_plus_14", 15, "Wilder's upward directional indicator"),
-    Feature(90, "close_di_minus_14", 15, "Wilder's downward directional indicator"),
-    per_lookback=True,
+    Feature("close_di_plus_14", 15, "Wilder's upward directional indicator"),
+    Feature("close_di_minus_14", 15, "Wilder's downward directional indicator"),
 )
 def directional_indicators(lb: Lookbacks) -> tuple[Floats, ...]:
-    """100 RMA(DM)/RMA(TR); DM seeded with 0, TR with H_0 - L_0 at full weight."""
+    """100 RMA(+DM) / RMA(TR); 100 RMA(-DM) / RMA(TR).
+
+    +DM_i = H_i - H_{i-1} if that is positive and more than L_{i-1} - L_i, else 0; -DM_i the other way round. The means
+    start at the oldest bar: those of DM with 0, that of TR with H_0 - L_0 at full weight.
+    """
     w = lb.windows
     ranges = lb.at_hours(w.weighted_sum(w.true_range, wilder_weights(w.bars - 1)))
     ranges = ranges + DECAY ** (w.bars - 1) * (lb.oldest.high - lb.oldest.low)
@@ -54,13 +58,15 @@ def _sum_and_difference(movement: Floats) -> Floats:
     return np.stack([movement[0] + movement[1], movement[0] - movement[1]])
 
 
-@computes(Feature(88, "close_adx_14", 27, "Wilder's mean of DX, seeded with the first DX"), per_lookback=True)
+@computes(Feature("close_adx_14", 27, "Wilder's mean of DX, seeded with the first DX"))
 def average_directional_index(lb: Lookbacks) -> Floats:
-    """RMA of DX = 100 |DI+ - DI-| / (DI+ + DI-) over the bars of the lookback, NaN before the 14th DX.
+    """RMA of DX = 100 |DI+ - DI-| / (DI+ + DI-); NaN before the 14th DX.
 
-    DX is not linear in the bars and depends on where the lookback starts, so the recursion runs over its bars, for all
-    hours at once. DX starts at bar 13, or with the first movement after it. Smoothing factors that cancel are left out.
+    DX exists from the 14th bar on, or from the first directional movement after it. The mean starts with the first DX,
+    not with the mean of 14.
     """
+    # DX is not linear in the bars and depends on where the lookback starts, so the recursion runs over the bars of the
+    # lookback, for all hours at once. Smoothing factors that cancel are left out.
     movement = _sum_and_difference(_series_movement(lb))
     smoothed_movement = _sum_and_difference(_first_movement(lb))
     both, net = smoothed_movement

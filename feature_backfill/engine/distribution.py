@@ -19,21 +19,24 @@ def _percentile(ordered: Floats, share: float, size: int) -> Floats:
 
 
 @computes(
-    Feature(57, "close_percentile_25_20", 20, "25th percentile of 20 closes"),
-    Feature(58, "close_percentile_50_20", 20, "median of 20 closes"),
-    Feature(59, "close_percentile_75_20", 20, "75th percentile of 20 closes"),
+    Feature("close_percentile_25_20", 20, "25th percentile of 20 closes"),
+    Feature("close_percentile_50_20", 20, "median of 20 closes"),
+    Feature("close_percentile_75_20", 20, "75th percentile of 20 closes"),
 )
 def percentiles(w: Windows) -> tuple[Floats, ...]:
-    """Linear interpolation between order statistics."""
+    """q(C over 20 bars, p), p = 0.25; 0.5; 0.75."""
     return tuple(_percentile(w.close_sorted_20, share, 20) for share in (0.25, 0.5, 0.75))
 
 
 @computes(
-    Feature(60, "close_skew_30", 31, "biased skewness of 30 simple returns"),
-    Feature(61, "close_kurt_30", 31, "biased excess kurtosis of 30 simple returns"),
+    Feature("close_skew_30", 31, "biased skewness of 30 simple returns"),
+    Feature("close_kurt_30", 31, "biased excess kurtosis of 30 simple returns"),
 )
 def moments(w: Windows) -> tuple[Floats, Floats]:
-    """m3 / m2^1.5 and m4 / m2^2 - 3; NaN where m2 is no more than rounding of the mean."""
+    """m3 / m2^1.5; m4 / m2^2 - 3, m_k being the central moments of SR over 30 bars.
+
+    Simple returns and divisor 30, so both are biased. NaN if m2 is no more than rounding of the mean.
+    """
     returns = w.tail(w.simple_return, 30)
     average = mean(returns)
     deviation = returns - average
@@ -43,9 +46,13 @@ def moments(w: Windows) -> tuple[Floats, Floats]:
     return np.where(constant, np.nan, m3 / (m2 * np.sqrt(m2))), np.where(constant, np.nan, m4 / m2**2 - 3)
 
 
-@computes(Feature(64, "close_entropy_20", 20, "entropy of a 10-bin histogram of 20 closes"))
+@computes(Feature("close_entropy_20", 20, "entropy of a 10-bin histogram of 20 closes"))
 def histogram_entropy(w: Windows) -> Floats:
-    """-sum p ln(p + 1e-10) over 10 equal bins from the lowest to the highest close, the last closed on the right."""
+    """-sum of p ln(p + 1e-10), p being the shares of C over 20 bars in 10 bins.
+
+    The bins are equal parts of the range from the lowest to the highest close, closed on the left, the last on both
+    sides. If all closes are equal, the range is widened by 0.5 either way.
+    """
     lowest, highest = w.close_sorted_20[0], w.close_sorted_20[-1]
     flat = lowest == highest
     low, high = np.where(flat, lowest - 0.5, lowest), np.where(flat, highest + 0.5, highest)
@@ -59,11 +66,11 @@ def histogram_entropy(w: Windows) -> Floats:
 
 
 @computes(
-    Feature(108, "close_var_5_50", 51, "5 % value at risk: 5th percentile of 50 log returns, negative for a loss"),
-    Feature(109, "close_cvar_5_50", 51, "mean of the log returns at or below the value at risk"),
+    Feature("close_var_5_50", 51, "5 % value at risk: 5th percentile of 50 log returns, negative for a loss"),
+    Feature("close_cvar_5_50", 51, "mean of the log returns at or below the value at risk"),
 )
 def value_at_risk(w: Windows) -> tuple[Floats, Floats]:
-    """5th percentile of LR, and the mean of what does not exceed it."""
+    """v = q(LR over 50 bars, 0.05); the mean of those LR that are at most v."""
     returns = w.tail(w.log_return, 50)
     risk = _percentile(np.partition(returns.T, (2, 3), axis=-1).T, 0.05, 50)
     beyond = returns <= risk
@@ -71,10 +78,11 @@ def value_at_risk(w: Windows) -> tuple[Floats, Floats]:
 
 
 @computes(
-    Feature(
-        100, "close_ret_zscore_20", 21, "last log return's distance from the mean of 20, in sample standard deviations"
-    )
+    Feature("close_ret_zscore_20", 21, "last log return's distance from the mean of 20, in sample standard deviations")
 )
 def return_zscore(w: Windows) -> Floats:
-    """(last - mean)/sd of LR."""
+    """(LR_T - m) / s, m and s being mean and sd of LR over 20 bars.
+
+    The newest return is one of the 20.
+    """
     return ratio(w.last(w.log_return) - mean(w.tail(w.log_return, 20)), w.return_sd_20)

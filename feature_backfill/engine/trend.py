@@ -6,52 +6,65 @@ import numpy as np
 
 from feature_backfill.engine.bars import Floats
 from feature_backfill.engine.feature import Feature, computes
-from feature_backfill.engine.windows import Windows, exponential_weights, ratio
+from feature_backfill.engine.windows import ATR_REACH, OhlcvWindows, Windows, exponential_weights, ratio
 
 
 @computes(
-    Feature(10, "close_sma_20", 20, "mean of 20 closes"),
-    Feature(19, "close_ma_distance_sma20", 20, "close - its 20-bar mean"),
-    Feature(20, "close_ma_distance_pct_sma20", 20, "distance of the close from its 20-bar mean in percent"),
-    Feature(101, "close_dist_sma20_atr", 20, "distance of the close from its 20-bar mean in units of ATR"),
+    Feature("close_sma_20", 20, "mean of 20 closes"),
+    Feature("close_ma_distance_sma20", 20, "close - its 20-bar mean"),
+    Feature("close_ma_distance_pct_sma20", 20, "distance of the close from its 20-bar mean in percent"),
 )
 def simple_mean_20(w: Windows) -> tuple[Floats, ...]:
-    """m = mean C; c - m; 100 (c - m)/m; (c - m)/ATR."""
+    """m = mean of C over 20 bars; C_T - m; 100 (C_T - m) / m."""
     distance = w.last_close - w.sma_20
-    return w.sma_20, distance, ratio(distance, w.sma_20) * 100, ratio(distance, w.atr_14)
+    return w.sma_20, distance, ratio(distance, w.sma_20) * 100
 
 
-@computes(Feature(12, "close_wma_20", 20, "mean of 20 closes with weights 1 (oldest) .. 20"))
+@computes(
+    Feature("close_dist_sma20_atr", 20, "distance of the close from its 20-bar mean in units of ATR"), reach=ATR_REACH
+)
+def simple_distance(w: OhlcvWindows) -> Floats:
+    """(C_T - mean of C over 20 bars) / ATR."""
+    return ratio(w.last_close - w.sma_20, w.atr_14)
+
+
+@computes(Feature("close_wma_20", 20, "mean of 20 closes with weights 1 (oldest) .. 20"))
 def weighted_mean_20(w: Windows) -> Floats:
-    """sum i C_i / 210."""
+    """Sum of i C_{T-20+i} over i = 1..20, divided by 210."""
     return w.weighted_sum(w.close, np.arange(1.0, 21.0)) / 210
 
 
 @computes(
-    Feature(13, "close_ma_cross_diff_5_20", 20, "5-bar mean - 20-bar mean of the close"),
-    Feature(14, "close_ma_cross_ratio_5_20", 20, "5-bar mean / 20-bar mean of the close"),
-    Feature(15, "close_ma_cross_signal_5_20", 20, "1 while the 5-bar mean is above the 20-bar mean, else 0"),
+    Feature("close_ma_cross_diff_5_20", 20, "5-bar mean - 20-bar mean of the close"),
+    Feature("close_ma_cross_ratio_5_20", 20, "5-bar mean / 20-bar mean of the close"),
+    Feature("close_ma_cross_signal_5_20", 20, "1 while the 5-bar mean is above the 20-bar mean, else 0"),
 )
 def mean_cross(w: Windows) -> tuple[Floats, ...]:
-    """m5 - m20, m5 / m20, m5 > m20."""
+    """m5 - m20; m5 / m20; 1 if m5 > m20, else 0, with m5 and m20 the means of C over 5 and over 20 bars."""
     fast = w.mean(w.close, 5)
     return fast - w.sma_20, ratio(fast, w.sma_20), (fast > w.sma_20).astype(np.float64)
 
 
 @computes(
-    Feature(11, "close_ema_12", 12, "exponential mean of the close, span 12, over the whole lookback"),
-    Feature(16, "close_over_ema_12", 12, "close / its exponential mean"),
-    Feature(17, "close_log_ratio_ema_12", 12, "ln(close / its exponential mean)"),
+    Feature("close_ema_12", 12, "exponential mean of the close, span 12, over the whole lookback"),
+    Feature("close_over_ema_12", 12, "close / its exponential mean"),
+    Feature("close_log_ratio_ema_12", 12, "ln(close / its exponential mean)"),
 )
 def exponential_mean_12(w: Windows) -> tuple[Floats, ...]:
-    """EMA_12 with normalised weights, c / EMA_12, ln(c / EMA_12)."""
+    """EMA_12(C); C_T / EMA_12(C); ln(C_T / EMA_12(C)).
+
+    The EMA runs over the whole lookback, so it depends on base_hours.
+    """
     over = w.last_close / w.ema_12
     return w.ema_12, over, np.log(over)
 
 
-@computes(Feature(18, "close_dist_ema12_atr", 15, "distance of the close from its exponential mean in units of ATR"))
-def exponential_distance(w: Windows) -> Floats:
-    """(c - EMA_12) / ATR."""
+@computes(
+    Feature("close_dist_ema12_atr", 15, "distance of the close from its exponential mean in units of ATR"),
+    reach=ATR_REACH,
+)
+def exponential_distance(w: OhlcvWindows) -> Floats:
+    """(C_T - EMA_12(C)) / ATR."""
     return ratio(w.last_close - w.ema_12, w.atr_14)
 
 
@@ -83,16 +96,21 @@ def _mean_of_means(shares: Floats, span: int) -> Floats:
 
 
 @computes(
-    Feature(21, "close_macd_line_12_26", 26, "EMA 12 - EMA 26 of the close"),
-    Feature(22, "close_macd_signal_9", 26, "EMA 9 of the MACD line since the oldest bar"),
-    Feature(23, "close_macd_histogram_12_26_9", 26, "MACD line - signal"),
-    Feature(24, "close_macd_line_12_26_over_close", 26, "MACD line / close"),
-    Feature(25, "close_macd_histogram_12_26_9_over_close", 26, "MACD histogram / close"),
-    Feature(26, "close_macd_line_12_26_over_atr14", 26, "MACD line / ATR"),
-    Feature(27, "close_macd_histogram_12_26_9_over_atr14", 26, "MACD histogram / ATR"),
+    Feature("close_macd_line_12_26", 26, "EMA 12 - EMA 26 of the close"),
+    Feature("close_macd_signal_9", 26, "EMA 9 of the MACD line since the oldest bar"),
+    Feature("close_macd_histogram_12_26_9", 26, "MACD line - signal"),
+    Feature("close_macd_line_12_26_over_close", 26, "MACD line / close"),
+    Feature("close_macd_histogram_12_26_9_over_close", 26, "MACD histogram / close"),
+    Feature("close_macd_line_12_26_over_atr14", 26, "MACD line / ATR"),
+    Feature("close_macd_histogram_12_26_9_over_atr14", 26, "MACD histogram / ATR"),
+    reach=ATR_REACH,
 )
-def macd(w: Windows) -> tuple[Floats, ...]:
-    """M = EMA_12 - EMA_26, S = EMA_9(M), M - S, and both over c and over ATR. Reported from 26 bars, not 34."""
+def macd(w: OhlcvWindows) -> tuple[Floats, ...]:
+    """M = EMA_12(C) - EMA_26(C); S = EMA_9(M); M - S; M / C_T; (M - S) / C_T; M / ATR; (M - S) / ATR.
+
+    S averages the MACD of every bar since the oldest, whose MACD is 0. All are reported from 26 bars on, not from the
+    34 after which the signal usually counts as settled.
+    """
     line = w.weighted_sum(w.close, macd_weights(w.bars))
     signal = w.weighted_sum(w.close, macd_signal_weights(w.bars))
     histogram = line - signal

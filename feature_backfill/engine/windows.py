@@ -1,12 +1,10 @@
-"""Trailing windows of many target hours at once.
+"""Trailing windows that end at every bar of a series.
 
-`Windows` looks at one series of bars through equally long lookbacks, one ending at every bar; nothing is copied, their
-tails are strided views. `Lookbacks` are the lookbacks of the target hours themselves: several hours share their newest
-bar, but each has its own oldest bar, which is partial where the lookback starts inside it.
+`Windows` looks at the closes of one series of bars through equally long lookbacks, one ending at every bar; nothing is
+copied, their tails are strided views. `OhlcvWindows` adds open, high, low and volume.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, cached_property, wraps
 from typing import Any, TypeVar
 
@@ -48,6 +46,8 @@ def exponential_weights(span: int, bars: int) -> Floats:
 
 
 WILDER = 1 / 14
+ATR_REACH = 14
+"""Bars whose high and low the ATR reads; of the bar before them it reads the close."""
 
 
 @cache
@@ -56,20 +56,31 @@ def wilder_weights(bars: int) -> Floats:
     return np.asarray(WILDER * (1 - WILDER) ** np.arange(bars)[::-1])
 
 
-class Windows:
-    """Lookbacks of `bars` bars over a series.
+class TooFewBarsError(ValueError):
+    """A feature needs more bars than a lookback keeps."""
 
-    series: the bars; bars: bars a lookback; step: bars from one lookback's end to the next. Every array made from the
-    series has its length (`close`, `log_return` ...), every result has one value a lookback, oldest lookback first.
+
+class Windows:
+    """Lookbacks of `bars` bars over a series of closes.
+
+    close: the series; labels: of every lookback's newest bar; bars: bars a lookback; step: bars from the end of one
+    lookback to that of the next. Arrays made from the series have its length (`close`, `log_return` ...); every result
+    has one value a lookback, oldest lookback first.
     """
 
-    def __init__(self, series: Bars, labels: Integers, bars: int, step: int = 1):
-        self.open, self.high, self.low = series.open, series.high, series.low
-        self.close, self.volume = series.close, series.volume
-        self.labels, self.bars, self.step = labels, bars, step
+    def __init__(self, close: Floats, labels: Integers, bars: int, step: int = 1):
+        self.close, self.labels, self.bars, self.step = close, labels, bars, step
+
+    def __len__(self) -> int:
+        """How many lookbacks there are."""
+        return len(self.labels)
 
     def tail(self, values: Floats, size: int) -> Floats:
-        """size x lookbacks: the last `size` items of every lookback, oldest first, as a view."""
+        """size x lookbacks: the last `size` items of every lookback, oldest first, as a view.
+
+        Raises TooFewBarsError, as all methods do, if a lookback has fewer items.
+        """
+        self._require(size)
         newer = values[self.bars - size :]
         (stride,) = newer.strides
         ends = range(size, len(newer) + 1, self.step)
@@ -77,11 +88,13 @@ class Windows:
 
     def last(self, values: Floats, lag: int = 0) -> Floats:
         """The newest item of every lookback, or the one `lag` bars before it."""
+        self._require(1 + lag)
         return values[self.bars - 1 - lag : len(values) - lag : self.step]
 
     def weighted_sum(self, values: Floats, weights: Floats) -> Floats:
         """Sum of the newest len(weights) items of every lookback times weights (oldest first)."""
         if self.step == 1:
+            self._require(len(weights))
             return np.correlate(values[self.bars - len(weights) :], weights)
         return total(self.tail(values, len(weights)) * weights[:, None])
 
@@ -107,12 +120,17 @@ class Windows:
 
     def _extreme(self, pick: np.ufunc, values: Floats, size: int, lag: int) -> Floats:
         """The extreme of `width` items is that of two overlapping halves, so widths double up to the size."""
+        self._require(size + lag)
         extremes, width = values[self.bars - size - lag : len(values) - lag], 1
         while width < size:
             shift = min(width, size - width)
             extremes = pick(extremes[:-shift], extremes[shift:])
             width += shift
         return extremes[:: self.step]
+
+    def _require(self, bars: int) -> None:
+        if bars > self.bars:
+            raise TooFewBarsError(f"{bars} bars are read of lookbacks that keep {self.bars}")
 
     @cached_property
     def previous_close(self) -> Floats:
@@ -133,26 +151,6 @@ class Windows:
     def simple_return(self) -> Floats:
         """C_i / C_{i-1} - 1."""
         return self.close / self.previous_close - 1
-
-    @cached_property
-    def typical_price(self) -> Floats:
-        """(H + L + C) / 3."""
-        return (self.high + self.low + self.close) / 3
-
-    @cached_property
-    def dollar_volume(self) -> Floats:
-        """C V."""
-        return self.close * self.volume
-
-    @cached_property
-    def true_range(self) -> Floats:
-        """max(H, C_{i-1}) - min(L, C_{i-1})."""
-        return np.maximum(self.high, self.previous_close) - np.minimum(self.low, self.previous_close)
-
-    @cached_property
-    def atr_14(self) -> Floats:
-        """Plain mean of the last 14 true ranges (not Wilder's); needs 15 bars."""
-        return mean(self.tail(self.true_range, 14))
 
     @cached_property
     def last_close(self) -> Floats:
@@ -189,47 +187,36 @@ class Windows:
         """Sample standard deviation of 20 log returns."""
         return sd(self.tail(self.log_return, 20))
 
+
+class OhlcvWindows(Windows):
+    """Lookbacks of `bars` bars over a series of bars; the other arguments are those of Windows."""
+
+    def __init__(self, series: Bars, labels: Integers, bars: int, step: int = 1):
+        super().__init__(series.close, labels, bars, step)
+        self.series = series
+        self.open, self.high, self.low, self.volume = series.open, series.high, series.low, series.volume
+
+    @cached_property
+    def typical_price(self) -> Floats:
+        """(H + L + C) / 3."""
+        return (self.high + self.low + self.close) / 3
+
+    @cached_property
+    def dollar_volume(self) -> Floats:
+        """C V."""
+        return self.close * self.volume
+
+    @cached_property
+    def true_range(self) -> Floats:
+        """max(H, C_{i-1}) - min(L, C_{i-1})."""
+        return np.maximum(self.high, self.previous_close) - np.minimum(self.low, self.previous_close)
+
+    @cached_property
+    def atr_14(self) -> Floats:
+        """Plain mean (not Wilder's) of the last 14 true ranges; needs 15 bars."""
+        return mean(self.tail(self.true_range, 14))
+
     @cached_property
     def turnover_20(self) -> Floats:
         """Sum of the dollar volume of 20 bars."""
         return self.sum(self.dollar_volume, 20)
-
-
-@dataclass(frozen=True)
-class OldestBars:
-    """The oldest bar of every target hour's lookback, partial where the lookback starts inside it: 1-D arrays."""
-
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-
-
-@dataclass(frozen=True)
-class Lookbacks:
-    """The lookbacks of target hours: which of the windows each one is, and its oldest bar."""
-
-    windows: Windows
-    window: Integers
-    oldest: OldestBars
-
-    def at_hours(self, values: Floats) -> Floats:
-        """One value a window (the last axis) -> one value a target hour."""
-        return values[..., self._consecutive] if self._consecutive else values.take(self.window, axis=-1)
-
-    def sum_newer(self, values: Floats) -> Floats:
-        """Sum over each lookback without its oldest bar."""
-        newer = self.windows.bars - 1
-        if newer == 0:
-            return np.zeros(len(self.window))
-        return self.at_hours(self.windows.weighted_sum(values, np.ones(newer)))
-
-    def bar(self, values: Floats, index: int) -> Floats:
-        """The item of every lookback's bar `index`, 0 being the oldest."""
-        return self.at_hours(values[..., index :: self.windows.step])
-
-    @cached_property
-    def _consecutive(self) -> slice | None:
-        """The windows as a slice, if the target hours' are neighbours."""
-        return slice(self.window[0], self.window[-1] + 1) if (np.diff(self.window) == 1).all() else None

@@ -1,5 +1,9 @@
-"""The contiguous ranges that runs are asked for: a run costs a second, one more hour in it next to nothing."""
+"""From hours to the runs that are asked for: a run costs a second, one more hour in it next to nothing."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 
 from feature_backfill.hours import contiguous_runs, hour_range
@@ -7,6 +11,23 @@ from feature_backfill.planning.plan import Plan
 
 Range = tuple[pd.Timestamp, pd.Timestamp]
 """First and last hour, both included."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The hours of one run: every hour from first to last or, where `only` lists hours, these of them."""
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    only: pd.DatetimeIndex | None = None
+
+
+def batches(ranges: Sequence[Range], can_list: bool) -> list[Batch]:
+    """The runs that ranges (in time order) make: one for all of them if a run can list its hours, else one for each."""
+    if len(ranges) < 2 or not can_list:
+        return [Batch(first, last) for first, last in ranges]
+    hours = pd.DatetimeIndex(np.concatenate([hour_range(first, last) for first, last in ranges]))
+    return [Batch(hours[0], hours[-1], only=hours)]
 
 
 def ranges_of_command(plan: Plan, listed: bool) -> list[Range]:

@@ -83,7 +83,7 @@ def request_message(plan: Plan, request: Request, due: pd.Timestamp | None) -> s
     asked, later, moving, waiting = request.hours, request.later, request.moving, request.waiting
     parts = []
     if len(asked):
-        parts.append(f"asked for {len(asked)} hours in {len(request.ranges)} runs, {asked[0]} .. {asked[-1]}")
+        parts.append(f"asked for {len(asked)} hours in {len(request.ranges)} ranges, {asked[0]} .. {asked[-1]}")
     if later:
         parts.append(f"{later} more in the next ticks")
     if len(moving):

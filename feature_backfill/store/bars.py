@@ -4,7 +4,8 @@ import duckdb
 import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.store.database import has_own_table, quoted, require_schema, transaction
+from feature_backfill.store.database import quoted, transaction
+from feature_backfill.store.schema import has_own_table, require_schema
 
 _COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(COLUMNS, "DOUBLE")}
 _PRIMARY_KEY = ("timestamp",)
@@ -29,7 +30,7 @@ def write_bars(
     bars: rows x (timestamp, open, high, low, close, volume), distinct UTC-naive stamps within start and end, no NaN. A
     missing table is created. Nothing is written where the table holds just these bars.
 
-    Returns the number of rows written. Raises UserError if the table is of another make, ValueError if a bar lies
+    Returns the number of rows written. Raises UserError if the table has an unexpected schema, ValueError if a bar lies
     outside the range.
     """
     incoming = bars[list(_DTYPES)].astype(_DTYPES).sort_values("timestamp", ignore_index=True)
@@ -56,7 +57,7 @@ def read_bars(
 
     Returns rows x (timestamp, open, high, low, close, volume): UTC-naive datetime64[us] and float64.
 
-    Raises UserError if the table is of another make.
+    Raises UserError if the table has an unexpected schema.
     """
     table = bars_table(timeframe)
     if not has_own_table(connection, table, _COLUMNS, _PRIMARY_KEY):

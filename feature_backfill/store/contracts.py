@@ -8,7 +8,8 @@ import duckdb
 
 from feature_backfill.contracts import KeyContract, Missing, OhlcvIdentity
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, has_own_table, has_table, require_schema, scalar
+from feature_backfill.store.database import database_path, scalar
+from feature_backfill.store.schema import has_own_table, has_table, require_schema
 
 KEYS_TABLE, BARS_SOURCE_TABLE = "feature_keys", "bars_source"
 

@@ -1,7 +1,7 @@
-"""Opening a DuckDB file, and what holds for every table: quoted names, columns and types, transactions.
+"""Opening DuckDB files; transactions, quoted names, single values.
 
-DuckDB lets one process write a file, or several read it, never both at once. So connections are opened late and closed
-early, and whoever finds the file taken waits a while. Within one process a file is open in one mode: where the OHLCV
+DuckDB lets one process write a file or several processes read it, never both at once. So connections are opened late
+and closed early, and a file that is in use is waited for. Within one process a file is open in one mode: where OHLCV
 and the target database are the same file, the caller opens it once, for writing, and uses that connection for both.
 """
 
@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,10 @@ PATIENCE_S = 60.0
 
 ROW_GROUP_SIZE = 2048
 """Rows that DuckDB stores as a unit. Bulk writes in multiples of it are never rewritten by a later one."""
+
+STORAGE_VERSION = "v1.2.0"
+"""The storage version of new databases: the lowest in which DuckDB compresses long text, by ZSTD, to an eighth of its
+size. DuckDB 1.2.0 and every later version reads such a file; older ones refuse it."""
 
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
@@ -105,28 +109,6 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.commit()
 
 
-def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """The columns of a table or view, in its order, with their SQL types.
-
-    Raises UserError that lists the tables there are if this one is missing.
-    """
-    return {name: sql_type for name, sql_type, _ in _required_columns(connection, table)}
-
-
-def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether the database has a table or view of this name. Not for use in a transaction, which a "no" would abort."""
-    return bool(_columns(connection, table))
-
-
-def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The tables and views of the database, by name."""
-    rows = connection.execute(
-        "SELECT DISTINCT table_name FROM duckdb_columns() WHERE NOT internal"
-        " AND database_name = current_database() AND schema_name = current_schema() ORDER BY table_name"
-    ).fetchall()
-    return [name for (name,) in rows]
-
-
 def database_path(connection: duckdb.DuckDBPyConnection) -> str:
     """The file behind a connection, for messages."""
     path = scalar(connection, "SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
@@ -142,45 +124,9 @@ def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence
     return rows[0][0] if rows else None
 
 
-def has_own_table(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
-) -> bool:
-    """Whether there is a table of the project's. Raises UserError as require_schema does if it is of another make."""
-    if not has_table(connection, table):
-        return False
-    require_schema(connection, table, columns, primary_key)
-    return True
-
-
-def require_schema(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
-) -> None:
-    """Raise UserError that says what differs unless a table has just these columns, types and primary key.
-
-    columns: type by name, as describe_table spells them.
-    """
-    described = _required_columns(connection, table)
-    found = {name: sql_type for name, sql_type, _ in described}
-    differences = [f"column {name} is missing" for name in columns if name not in found]
-    differences += [f"column {name} is not expected" for name in found if name not in columns]
-    differences += [
-        f"column {name} is {found[name]} instead of {sql_type}"
-        for name, sql_type in columns.items()
-        if found.get(name, sql_type) != sql_type
-    ]
-    key = [name for name, _, in_key in described if in_key]
-    if set(key) != set(primary_key):
-        differences.append(f"the primary key is ({', '.join(key)}) instead of ({', '.join(primary_key)})")
-    if differences:
-        raise UserError(
-            f"table {table} of {database_path(connection)} is of another make: {'; '.join(differences)}. "
-            "Rename it or choose another database"
-        )
-
-
 def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + patience
-    told = False
+    warned = False
     while True:
         try:
             return _open(path, read_only)
@@ -197,9 +143,9 @@ def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.Duck
                     f"{path} is in use and stayed so for {patience:g} s; wait for its holder or end it, "
                     f"then try again: {reason}"
                 ) from error
-            if not told:
+            if not warned:
                 _log.warning("%s is in use; waiting up to %g s: %s", path, patience, reason)
-                told = True
+                warned = True
         time.sleep(_RETRY_EVERY_S)
 
 
@@ -244,14 +190,12 @@ def _create(path: Path) -> None:
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     """A private DuckDB instance with the file as its database, set up for JSON rows of many kilobytes.
 
-    Only ATTACH takes a row group size. With the default of 122,880 every checkpoint would write anew up to 300 MB of
-    such rows. Compressing them would take twice as long as everything else together, for a third of the size.
+    Only ATTACH takes a row group size. With the default of 122,880 every checkpoint would write anew the compressed
+    text of up to 122,879 rows. A file that exists keeps its storage version.
     """
-    connection = duckdb.connect(config={"temp_directory": f"{path}.tmp", "force_compression": "uncompressed"})
+    connection = duckdb.connect(config={"temp_directory": f"{path}.tmp"})
     try:
-        # ATTACH takes parameters only since DuckDB 2.
-        file = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{file}' AS target (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_SIZE})")
+        attach(connection, path, "target", None if path.exists() else STORAGE_VERSION)
         connection.execute("USE target")
     except BaseException:
         connection.close()
@@ -259,24 +203,10 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
-    columns = _columns(connection, table)
-    if not columns:
-        present = table_names(connection)
-        if table.lower() in map(str.lower, present):
-            raise UserError(f"view {table} of {database_path(connection)} is broken: what it reads from has changed")
-        raise UserError(
-            f"no table {table} in {database_path(connection)}; the tables there: {', '.join(present) or 'none'}"
-        )
-    return columns
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
-    """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
-    try:
-        # Not DESCRIBE, which takes a name that is no table for that of a file or of a Python variable.
-        return connection.execute(
-            "SELECT name, type, pk FROM pragma_table_info(?)", [f"main.{quoted(table)}"]
-        ).fetchall()
-    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException):  # none, a broken view, no name
-        return []
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str, storage_version: str | None) -> None:
+    """Attach a file for writing, in row groups of ROW_GROUP_SIZE. storage_version: of a new file."""
+    file = str(path).replace("'", "''")  # ATTACH takes parameters only since DuckDB 2
+    options = f"TYPE duckdb, READ_WRITE, ROW_GROUP_SIZE {ROW_GROUP_SIZE}"
+    if storage_version is not None:
+        options += f", STORAGE_VERSION '{storage_version}'"
+    connection.execute(f"ATTACH '{file}' AS {quoted(name)} ({options})")

@@ -7,7 +7,7 @@ for the row that was stored with it, which created_at tells from one that somebo
 import duckdb
 import pandas as pd
 
-from feature_backfill.store.database import has_own_table, has_table, require_schema
+from feature_backfill.store.schema import has_own_table, has_table, require_schema
 
 TABLE = "feature_inputs"
 _COLUMNS = {
@@ -63,7 +63,7 @@ def stored_inputs(
 ) -> pd.DataFrame:
     """Inputs of the rows from start to end, both included, that have some: hours, ascending x (digest, settings).
 
-    Raises UserError if the table is of another make.
+    Raises UserError if the table has an unexpected schema.
     """
     if not has_own_table(connection, TABLE, _COLUMNS, _PRIMARY_KEY):
         none = pd.DataFrame({"digest": pd.Series(dtype="uint64"), "settings": pd.Series(dtype="str")})

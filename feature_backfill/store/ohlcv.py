@@ -13,15 +13,9 @@ import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import (
-    database_path,
-    describe_table,
-    has_table,
-    is_damage,
-    quoted,
-    transaction,
-)
+from feature_backfill.store.database import database_path, is_damage, quoted, transaction
 from feature_backfill.store.extra_columns import ZONED, ZONELESS, extra_columns, in_utc
+from feature_backfill.store.schema import describe_table, has_table
 
 OHLCV_COLUMNS = ("timestamp", *COLUMNS)
 

@@ -6,17 +6,26 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from feature_backfill import compute_features
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.bars import HourlyRows, complete_bars
-from feature_backfill.hours import hour_range, partition_key, partition_keys
-from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, execute, small_market, stored
+from feature_backfill.hours import HOUR, hour_range, partition_key, partition_keys
+from feature_backfill_tests.markets import (
+    FIRST,
+    GAP,
+    LAST,
+    TABLE,
+    append_ohlcv,
+    execute,
+    ohlcv_of,
+    small_market,
+    stored,
+)
+from feature_backfill_tests.runs import failures, run_range
 
-HOUR = pd.Timedelta(hours=1)
 SKIPPED = hour_range(GAP + HOUR, GAP + 47 * HOUR)
 START, END = GAP - 10 * HOUR, GAP + 60 * HOUR
 COMPUTED = hour_range(START, END).difference(SKIPPED).difference([GAP])
@@ -27,35 +36,9 @@ def market(tmp_path):
     return small_market(tmp_path)
 
 
-def run(instance, market, first, last, overwrite=False, only=None):
-    (feature_set,) = market.feature_sets
-    key = features_key(market, feature_set)
-    job = build_definitions([market]).resolve_job_def("small__short")
-    return job.execute_in_process(
-        instance=instance,
-        raise_on_error=False,
-        asset_selection=only,
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: partition_key(first),
-            ASSET_PARTITION_RANGE_END_TAG: partition_key(last),
-        },
-        run_config={"ops": {key.to_python_identifier(): {"config": {"overwrite": overwrite}}}},
-    )
-
-
-def ohlcv_of(market):
-    with duckdb.connect(market.source.database, read_only=True) as connection:
-        return connection.table(TABLE).df()
-
-
-def failure(result):
-    (event,) = [event for event in result.all_events if event.is_step_failure]
-    return event.step_failure_data.user_failure_data.description
-
-
 def test_a_range_stores_what_can_be_computed_and_reports_exactly_that(instance, market):
     key = features_key(market, market.feature_sets[0])
-    assert run(instance, market, START, END).success
+    assert run_range(instance, market, START, END).success
     rows = stored(market)
     assert list(rows["ts"]) == list(COMPUTED)
     expected = compute_features(ohlcv_of(market), COMPUTED, 48, 0, ["1H", "4H"]).features
@@ -68,7 +51,7 @@ def test_a_range_stores_what_can_be_computed_and_reports_exactly_that(instance, 
 
 def test_skipped_hours_carry_their_reason(instance, market):
     key = features_key(market, market.feature_sets[0])
-    run(instance, market, START, END)
+    run_range(instance, market, START, END)
     observed = instance.fetch_observations(key, limit=1000).records
     reasons = {record.partition_key: record.asset_observation.metadata["skipped"].value for record in observed}
     assert set(reasons) == set(partition_keys(SKIPPED.union([GAP])))
@@ -77,7 +60,7 @@ def test_skipped_hours_carry_their_reason(instance, market):
 
 
 def test_the_newest_materialization_tells_what_the_run_did(instance, market):
-    run(instance, market, START, END)
+    run_range(instance, market, START, END)
     event = instance.get_latest_materialization_event(features_key(market, market.feature_sets[0]))
     metadata = {name: entry.value for name, entry in event.asset_materialization.metadata.items()}
     assert metadata["rows_written"] == len(COMPUTED)
@@ -88,20 +71,22 @@ def test_the_newest_materialization_tells_what_the_run_did(instance, market):
 
 
 def test_a_rerun_computes_nothing_and_overwrite_replaces(instance, market):
-    run(instance, market, START, END)
+    run_range(instance, market, START, END)
     before = stored(market)
-    assert run(instance, market, START, END).success
+    assert run_range(instance, market, START, END).success
     pd.testing.assert_frame_equal(stored(market), before)
-    assert run(instance, market, START, END, overwrite=True).success
+    step = features_key(market, market.feature_sets[0]).to_python_identifier()
+    overwriting = {"ops": {step: {"config": {"overwrite": True}}}}
+    assert run_range(instance, market, START, END, run_config=overwriting).success
     after = stored(market)
     pd.testing.assert_frame_equal(after[["ts", "features"]], before[["ts", "features"]])
     assert (after["created_at"] > before["created_at"]).all()
 
 
 def test_stored_hours_inside_a_range_are_kept_and_reported(instance, market):
-    run(instance, market, END - 5 * HOUR, END - 3 * HOUR)
+    run_range(instance, market, END - 5 * HOUR, END - 3 * HOUR)
     before = stored(market)
-    run(instance, market, END - 8 * HOUR, END)
+    run_range(instance, market, END - 8 * HOUR, END)
     assert len(stored(market)) == 9
     assert stored(market).merge(before, on=["ts", "created_at"]).shape[0] == 3
     materialized = instance.get_materialized_partitions(features_key(market, market.feature_sets[0]))
@@ -109,7 +94,7 @@ def test_stored_hours_inside_a_range_are_kept_and_reported(instance, market):
 
 
 def test_bars_hold_the_range_and_its_lookback(instance, market):
-    run(instance, market, START, END)
+    run_range(instance, market, START, END)
     with duckdb.connect(market.target_database, read_only=True) as connection:
         bars = connection.table("bars_4h").order("timestamp").df()
     expected = complete_bars(HourlyRows.of(ohlcv_of(market)), "4H")
@@ -119,33 +104,35 @@ def test_bars_hold_the_range_and_its_lookback(instance, market):
 
 def test_the_source_is_left_byte_for_byte(instance, market):
     before = market.source.database.read_bytes()
-    run(instance, market, START, END)
+    run_range(instance, market, START, END)
     assert market.source.database.read_bytes() == before
 
 
 def test_features_and_ohlcv_may_share_a_file(instance, tmp_path):
     market = small_market(tmp_path, target_database="ohlcv.duckdb")
-    assert run(instance, market, START, END).success
+    assert run_range(instance, market, START, END).success
     assert list(stored(market)["ts"]) == list(COMPUTED)
 
 
 def test_features_refuse_to_work_without_their_bars(instance, market):
-    result = run(instance, market, START, END, only=[features_key(market, market.feature_sets[0])])
+    result = run_range(instance, market, START, END, only=[features_key(market, market.feature_sets[0])])
     assert not result.success
-    assert "bars_4h lacks bars" in failure(result)
-    assert "materialize small/bars_4h" in failure(result)
+    (failure,) = failures(result.all_events)
+    assert "bars_4h lacks bars" in failure
+    assert "materialize small/bars_4h" in failure
     assert stored(market).empty
 
 
 def test_features_refuse_bars_that_disagree_with_ohlcv(instance, market):
-    run(instance, market, START, START + HOUR)
+    run_range(instance, market, START, START + HOUR)
     execute(market, f"UPDATE {TABLE} SET volume = volume + 1 WHERE timestamp = ?", START - 5 * HOUR)
-    result = run(
+    result = run_range(
         instance, market, START + 2 * HOUR, START + 3 * HOUR, only=[features_key(market, market.feature_sets[0])]
     )
-    assert "bars_4h has bars that disagree with OHLCV" in failure(result)
+    (failure,) = failures(result.all_events)
+    assert "bars_4h has bars that disagree with OHLCV" in failure
     assert len(stored(market)) == 2
-    assert run(instance, market, START + 2 * HOUR, START + 3 * HOUR).success
+    assert run_range(instance, market, START + 2 * HOUR, START + 3 * HOUR).success
     assert len(stored(market)) == 4
 
 
@@ -154,13 +141,13 @@ def test_an_hour_that_the_source_lacks_stays_missing_on_ohlcv(instance, market):
     assert report_ohlcv(instance, market, hours) == len(hours) - 1
     assert instance.get_materialized_partitions(ohlcv_key(market)) == set(partition_keys(hours.difference([GAP])))
     assert report_ohlcv(instance, market, hours) == 0
-    execute(market, f"INSERT INTO {TABLE} SELECT ?, open, high, low, close, volume FROM {TABLE} LIMIT 1", GAP)
+    append_ohlcv(market, GAP)
     assert report_ohlcv(instance, market, hours) == 1
 
 
 def test_everything_works_with_dagsters_own_event_log(tmp_path, market):
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        assert run(instance, market, GAP - 3 * HOUR, GAP + HOUR).success
+        assert run_range(instance, market, GAP - 3 * HOUR, GAP + HOUR).success
         materialized = instance.get_materialized_partitions(features_key(market, market.feature_sets[0]))
         assert materialized == set(partition_keys(hour_range(GAP - 3 * HOUR, GAP - HOUR)))
 

@@ -5,6 +5,7 @@ import pytest
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.markets import FIRST, GAP, small_market
+from feature_backfill_tests.runs import failures
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ def plan(instance, tmp_path):
 def test_a_plan_counts_hours_and_names_ranges_and_reasons(plan):
     result = plan(start=str(GAP - 2 * HOUR), end=str(GAP + 49 * HOUR))
     (output,) = [event for event in result.all_events if event.is_successful_output]
-    told = {name: value.value for name, value in output.step_output_data.metadata.items()}
-    table = told.pop("ranges")
-    assert told == {"compute": 4, "stored": 0, "cannot be computed": 47, "not in OHLCV": 1, "not closed yet": 0}
+    counts = {name: value.value for name, value in output.step_output_data.metadata.items()}
+    table = counts.pop("ranges")
+    assert counts == {"compute": 4, "stored": 0, "cannot be computed": 47, "not in OHLCV": 1, "not closed yet": 0}
     assert f"| compute | 2 | {GAP - 2 * HOUR} | {GAP - HOUR} |" in table
     assert "cannot be computed: missing hours | 47" in table
 
@@ -37,12 +38,12 @@ def test_a_plan_counts_hours_and_names_ranges_and_reasons(plan):
 def test_a_time_that_does_not_parse_fails_with_one_line(plan):
     result = plan(start="yesterday")
     assert not result.success
-    (failed,) = [event for event in result.all_events if event.is_step_failure]
-    assert "not a timestamp: 'yesterday'" in failed.step_failure_data.user_failure_data.description
+    (failure,) = failures(result.all_events)
+    assert "not a timestamp: 'yesterday'" in failure
 
 
 def test_hours_before_the_first_fail_with_one_line(plan):
     result = plan(start=str(FIRST - HOUR), end=str(FIRST + HOUR))
     assert not result.success
-    (failed,) = [event for event in result.all_events if event.is_step_failure]
-    assert f"begins before {FIRST}, the first hour of small" in failed.step_failure_data.user_failure_data.description
+    (failure,) = failures(result.all_events)
+    assert f"begins before {FIRST}, the first hour of small" in failure

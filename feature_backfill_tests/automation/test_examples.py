@@ -14,6 +14,7 @@ from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill_tests.automation.ticks import Sensor, asked_range
+from feature_backfill_tests.markets import put_ohlcv
 
 FIRST = pd.Timestamp("2025-01-01")
 OHLCV = synthetic_ohlcv(FIRST, 730, seed=5)
@@ -38,9 +39,7 @@ def rows(market, key):
 
 def test_sensors_make_every_feature_set_current_from_a_table_and_from_files(instance, markets):
     btcusdt, ethusdt = markets
-    with duckdb.connect(btcusdt.source.database) as connection:
-        connection.register("rows", OHLCV)
-        connection.execute(f"CREATE TABLE {btcusdt.source.table} AS SELECT * FROM rows")
+    put_ohlcv(btcusdt.source.database, OHLCV, btcusdt.source.table)
     OHLCV.to_parquet(ethusdt.source.folder / "all.parquet")
     definitions = build_definitions(markets)
     for market in markets:

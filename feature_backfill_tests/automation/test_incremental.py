@@ -1,7 +1,6 @@
 """The sensor of a feature set, tick by tick, with its runs."""
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pytest
 
@@ -9,11 +8,20 @@ from feature_backfill.assets.names import features_key
 from feature_backfill.automation.incremental import Cursor, next_request
 from feature_backfill.automation.jobs import range_tags
 from feature_backfill.automation.runs import pause_after
+from feature_backfill.dagster_internals.listed_hours import only_hours
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, partition_keys
-from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill_tests.automation.ticks import Sensor, asked_range
-from feature_backfill_tests.markets import FIRST, GAP, HOURS, LAST, TABLE, execute, small_market, stored
+from feature_backfill_tests.markets import (
+    GAP,
+    LAST,
+    TABLE,
+    append_ohlcv,
+    execute,
+    execute_on_target,
+    small_market,
+    stored,
+)
 
 NAME = "small__short__new_hours"
 
@@ -28,18 +36,8 @@ def sensor(instance, market):
     return Sensor(instance, build_definitions([market]), NAME)
 
 
-def append(market, first, hours):
-    """The same market's later hours."""
-    rows = synthetic_ohlcv(FIRST, HOURS + 200, seed=3)
-    rows = rows[rows["timestamp"].between(first, first + (hours - 1) * HOUR)]
-    with duckdb.connect(market.source.database) as connection:
-        connection.register("rows", rows)
-        connection.execute(f"INSERT INTO {TABLE} SELECT * FROM rows")
-
-
 def delete_row(market, hour):
-    with duckdb.connect(market.target_database) as connection:
-        connection.execute("DELETE FROM features WHERE ts = ?", [hour])
+    execute_on_target(market, "DELETE FROM features WHERE ts = ?", hour)
 
 
 def in_two_hours():
@@ -53,7 +51,7 @@ def test_an_empty_feature_set_begins_49_hours_back_and_new_rows_are_asked_for_on
     assert len(stored(market)) == 49
     assert sensor.ranges() == []
     assert "all stored up to 2025-01-20 23:00" in sensor.message
-    append(market, LAST + HOUR, 3)
+    append_ohlcv(market, LAST + HOUR, 3)
     requests = sensor.tick()
     assert [asked_range(request) for request in requests] == [(LAST + HOUR, LAST + 3 * HOUR)]
     sensor.execute(requests)
@@ -68,7 +66,7 @@ def test_a_range_on_its_way_is_not_asked_for_and_what_comes_meanwhile_is(sensor,
     run = sensor.create_run(request, status)
     assert sensor.ranges() == []
     assert "49 hours are queued or being computed" in sensor.message
-    append(market, LAST + HOUR, 2)
+    append_ohlcv(market, LAST + HOUR, 2)
     assert sensor.ranges() == [(LAST + HOUR, LAST + 2 * HOUR)]
     sensor.instance.delete_run(run.run_id)
     assert sensor.ranges() == [(LAST - 46 * HOUR, LAST + 2 * HOUR)]
@@ -89,16 +87,16 @@ def test_hours_without_a_sound_lookback_are_not_asked_for_until_the_gap_is_fille
     skipped = hour_range(GAP, GAP + 47 * HOUR)
     execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", GAP - HOUR)
     sensor.execute(sensor.tick())
-    append(market, GAP + HOUR, 30)
+    append_ohlcv(market, GAP + HOUR, 30)
     assert sensor.ranges() == []
     assert "30 cannot be computed, missing hours" in sensor.message
     assert "1 have no row in OHLCV" in sensor.message
-    append(market, GAP + 31 * HOUR, 30)
+    append_ohlcv(market, GAP + 31 * HOUR, 30)
     (request,) = sensor.tick()
     assert asked_range(request) == (GAP, GAP + 60 * HOUR)
     sensor.execute([request])
     assert sensor.ranges() == []
-    append(market, GAP, 1)
+    append_ohlcv(market, GAP)
     (request,) = sensor.tick()
     assert asked_range(request) == (skipped[0], skipped[-1])
     sensor.execute([request])
@@ -115,10 +113,13 @@ def test_deleted_rows_are_asked_for_again_the_first_ever_stored_too(sensor, mark
     assert sensor.ranges() == []
     for hour in (LAST - 48 * HOUR, LAST - 20 * HOUR, LAST):
         delete_row(market, hour)
-    requests = sensor.tick()
-    assert [asked_range(request)[0] for request in requests] == [LAST - 48 * HOUR, LAST - 20 * HOUR, LAST]
-    sensor.execute(requests)
+    (request,) = sensor.tick()
+    assert list(only_hours(request.tags)) == [LAST - 48 * HOUR, LAST - 20 * HOUR, LAST]
+    assert asked_range(request) == (LAST - 48 * HOUR, LAST)
+    kept = stored(market)
+    sensor.execute([request])
     assert len(stored(market)) == 49
+    assert len(stored(market).merge(kept, on=["ts", "created_at"])) == 46
     assert sensor.ranges() == []
 
 
@@ -127,7 +128,7 @@ def test_old_hours_by_hand_are_no_wish_for_all_between_but_what_was_skipped_of_t
     for first, last in ((GAP - 100 * HOUR, GAP - 100 * HOUR), (GAP - HOUR, GAP + 49 * HOUR)):
         sensor.execute([dg.RunRequest(tags=range_tags(first, last))])
     assert sensor.ranges() == []
-    append(market, GAP, 1)
+    append_ohlcv(market, GAP)
     requests = sensor.tick()
     assert [asked_range(request) for request in requests] == [(GAP, GAP + 47 * HOUR)]
     sensor.execute(requests)
@@ -158,7 +159,7 @@ def test_a_failed_run_is_asked_for_again_after_a_pause_that_grows(sensor, market
         late = next_request(instance, market, feature_set, Cursor(), ended + pause_after(failures))
         assert early.ranges == []
         assert late.ranges == [asked_range(request)]
-    append(market, LAST + HOUR, 1)
+    append_ohlcv(market, LAST + HOUR)
     requests = sensor.tick()
     assert [asked_range(request) for request in requests] == [(LAST + HOUR, LAST + HOUR)]
     sensor.execute([request])
@@ -185,7 +186,7 @@ def test_at_most_bounds_a_tick_and_a_long_absence_is_caught_up(instance, tmp_pat
 
 def test_a_database_that_is_missing_or_no_database_is_told_and_tried_again(sensor, market):
     sensor.execute(sensor.tick())
-    append(market, LAST + HOUR, 1)
+    append_ohlcv(market, LAST + HOUR)
     moved = market.source.database.rename(market.source.database.with_name("moved.duckdb"))
     cursor = sensor.cursor
     assert sensor.ranges() == []

@@ -1,7 +1,6 @@
 """The sensor of a market's OHLCV: hours that tell the truth, and files imported as they come."""
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pytest
 
@@ -12,18 +11,13 @@ from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, partition_key, partition_keys
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 from feature_backfill_tests.automation.ticks import Sensor
-from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, execute, small_market
+from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, append_ohlcv, ohlcv_of, small_market
 
 NAME = "small__ohlcv"
 
 
 def shown(instance, market):
     return instance.get_materialized_partitions(ohlcv_key(market))
-
-
-def rows_of(market):
-    with duckdb.connect(market.source.database, read_only=True) as connection:
-        return connection.execute(f"SELECT * FROM {TABLE} ORDER BY timestamp").df()
 
 
 @pytest.fixture
@@ -51,7 +45,7 @@ def test_present_hours_are_shown_in_bulk_gaps_stay_missing_and_a_filled_gap_turn
     assert shown(instance, market) == set(partition_keys(everything.difference([GAP])))
     assert sensor.tick() == []
     assert "nothing changed" in sensor.message
-    execute(market, f"INSERT INTO {TABLE} SELECT ?, open, high, low, close, volume FROM {TABLE} LIMIT 1", GAP)
+    append_ohlcv(market, GAP)
     sensor.tick()
     assert "reported 1 hours" in sensor.message
     assert shown(instance, market) == set(partition_keys(everything))
@@ -70,7 +64,7 @@ def test_files_are_imported_as_they_come_and_as_they_change(instance, market_of_
     ohlcv[30:].to_parquet(folder / "b.parquet")
     (request,) = sensor.tick()
     assert sensor.execute([request])[0].success
-    assert len(rows_of(market_of_files)) == 59
+    assert len(ohlcv_of(market_of_files)) == 59
     hours = set(partition_keys(pd.DatetimeIndex(ohlcv["timestamp"])))
     assert shown(instance, market_of_files) == hours
     assert sensor.tick() == []
@@ -102,7 +96,7 @@ def test_a_broken_file_fails_the_run_not_the_other_files_and_is_tried_again_late
     synthetic_ohlcv(FIRST, 30, seed=3).to_csv(folder / "sound.csv", index=False)
     (result,) = sensor.execute(sensor.tick())
     assert not result.success
-    assert len(rows_of(market_of_files)) == 30
+    assert len(ohlcv_of(market_of_files)) == 30
     assert sensor.tick() == []
     assert "the import of broken.csv, sound.csv failed; it is requested again at" in sensor.message
     later = pd.Timestamp.now(tz="UTC").tz_localize(None) + FIRST_PAUSE

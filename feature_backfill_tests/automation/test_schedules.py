@@ -3,15 +3,14 @@
 from datetime import UTC, datetime
 
 import dagster as dg
-import duckdb
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
-from feature_backfill.sources.synthetic import synthetic_ohlcv
-from feature_backfill_tests.markets import FIRST, HOURS, LAST, TABLE, small_market, stored
+from feature_backfill_tests.markets import LAST, append_ohlcv, small_market, stored
+from feature_backfill_tests.runs import failures
 
 NEW = LAST + HOUR
 
@@ -49,26 +48,19 @@ def events(job, run, instance, on_retry):
     return seen
 
 
-def add_row(market):
-    rows = synthetic_ohlcv(FIRST, HOURS + 1, seed=3)
-    with duckdb.connect(market.source.database) as connection:
-        connection.register("rows", rows)
-        connection.execute(f"INSERT INTO {TABLE} SELECT * FROM rows WHERE timestamp = ?", [NEW])
-
-
 def retries(seen):
     return [event for event in seen if event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY]
 
 
 def test_the_hour_that_has_just_closed_is_computed(instance, market, run):
-    add_row(market)
+    append_ohlcv(market, NEW)
     seen = events(*run(), instance, lambda: None)
     assert not retries(seen)
     assert list(stored(market)["ts"]) == [NEW]
 
 
 def test_a_late_row_is_waited_for(instance, market, run):
-    seen = events(*run(), instance, lambda: add_row(market))
+    seen = events(*run(), instance, lambda: append_ohlcv(market, NEW))
     assert len(retries(seen)) == 1
     assert list(stored(market)["ts"]) == [NEW]
 
@@ -77,8 +69,7 @@ def test_a_row_that_does_not_come_fails_the_run_and_says_so(instance, market, ru
     job, created = run()
     seen = events(job, created, instance, lambda: None)
     assert len(retries(seen)) == 2
-    (failed,) = [event for event in seen if event.is_step_failure]
-    message = failed.step_failure_data.user_failure_data.description
+    (message,) = failures(seen)
     assert f"has no row of {NEW} yet, after 2 retries" in message
     assert instance.get_run_by_id(created.run_id).status == dg.DagsterRunStatus.FAILURE
     assert stored(market).empty

@@ -3,9 +3,8 @@
 import dagster as dg
 from dagster._core.events import DagsterEvent
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from feature_backfill.hours import hour_of
+from feature_backfill.automation.jobs import tagged_range
 
 EVENTS = {
     dg.DagsterRunStatus.QUEUED: dg.DagsterEventType.RUN_ENQUEUED,
@@ -64,4 +63,4 @@ class Sensor:
 
 
 def asked_range(request):
-    return hour_of(request.tags[ASSET_PARTITION_RANGE_START_TAG]), hour_of(request.tags[ASSET_PARTITION_RANGE_END_TAG])
+    return tagged_range(request.tags)

@@ -55,7 +55,7 @@ def test_oracle_reproduces_the_golden_features(name, ohlcv, rows):
     computed = [
         oracle.features_of_hour(rows, ts.to_pydatetime(), base_hours, buffer_hours, timeframes) for ts in expected.index
     ]
-    actual = pd.DataFrame(computed, index=expected.index)
+    actual = pd.DataFrame(computed, index=expected.index)[expected.columns]
     assert mismatches(actual, expected, ohlcv, base_hours, buffer_hours) == []
 
 
@@ -125,9 +125,9 @@ def test_numpy_sum_adds_in_the_order_of_numpy(count):
 # --- the comparison ---
 
 
-def test_every_feature_has_a_tolerance():
-    assert tolerances.ATOL.keys() == oracle.FEATURES.keys()
-    assert sum(len(names.split()) for _, names in tolerances.ATOL_GROUPS) == len(oracle.FEATURES)
+def test_tolerances_are_of_features_and_each_has_one():
+    assert tolerances.ATOL.keys() <= oracle.FEATURES.keys()
+    assert sum(len(names.split()) for _, names in tolerances.ATOL_GROUPS) == len(tolerances.ATOL)
     assert tolerances.EXEMPTIONS.keys() | tolerances.ABSOLUTE_ONLY <= oracle.FEATURES.keys()
 
 
@@ -220,8 +220,11 @@ WILD = [100 + 5 * math.sin(i * i) for i in range(101)]
     [
         ("close_entropy_20", 1.0, [100.0 + i % 11 for i in range(101)]),
         ("close_dominant_cycle_length_50", 50 / 24, [100.0] * 80 + [101.0] + [100.0] * 20),
-        ("close_cycle_strength_50", 0.5, [100.0] * 80 + [101.0] + [100.0] * 20),
+        ("close_dominant_cycle_length_50", 50 / 24, [100.0, 100.1] * 50 + [100.0]),
+        ("close_cycle_strength_50", 0.5, [100.0] * 101),
+        ("close_cycle_strength_50", math.nan, [100.0, 100.1] * 50 + [100.0]),
         ("close_spectral_entropy_50", 0.5, [100.0] * 101),
+        ("close_spectral_entropy_50", 0.5, [1e-160 * (i % 7 + 1) for i in range(101)]),
         ("close_roll_spread_20", 1e-9, [100.0 + i for i in range(101)]),
         ("close_ou_halflife_100", 1e12, [100.0] * 100 + [101.0]),
         ("close_cvar_5_50", -0.1, [100.0, 110.0] * 50 + [100.0]),

@@ -72,3 +72,22 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(tmp_path, stored, ca
 def test_the_database_must_be_named(tmp_path, capsys):
     assert main(["export", str(tmp_path / "out.parquet"), "--feature-key", "k"]) == BAD_ARGUMENTS
     assert "--feat-duckdb" in capsys.readouterr().err
+
+
+def test_columns_named_twice_are_refused(tmp_path, stored, capsys):
+    assert export(tmp_path, "--columns", "a", "a") == BAD_ARGUMENTS
+    assert "columns repeats a" in capsys.readouterr().err
+
+
+def test_a_feature_list_and_a_number_type_can_be_chosen(tmp_path, stored):
+    (tmp_path / "list.json").write_text('["a", "b"]')
+    assert export(tmp_path, "--feature-list", str(tmp_path / "list.json"), "--dtype", "float32") == DONE
+    exported = pd.read_parquet(tmp_path / "out.parquet").set_index("ts")
+    expected = stored[["a", "b"]].astype("float32")
+    pd.testing.assert_frame_equal(exported, expected, check_exact=True, check_freq=False)
+
+
+def test_a_feature_list_with_unknown_names_is_refused(tmp_path, stored, capsys):
+    (tmp_path / "list.json").write_text('["a", "c"]')
+    assert export(tmp_path, "--feature-list", str(tmp_path / "list.json")) == BAD_ARGUMENTS
+    assert "unknown names: 'c'" in capsys.readouterr().err

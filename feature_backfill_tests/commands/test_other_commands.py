@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pytest
 
@@ -14,11 +13,9 @@ from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.cli import main
 from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.config import load_market
-from feature_backfill.hours import hour_range, partition_keys
+from feature_backfill.hours import HOUR, hour_range, partition_keys
 from feature_backfill.sources.synthetic import synthetic_ohlcv
-from feature_backfill_tests.markets import FIRST, LAST, TABLE, small_market, stored
-
-SHORT = ["--base-hours", "48", "--timeframes", "1H", "4H"]
+from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, WHERE, execute_on_target, small_market, stored, window
 
 
 @pytest.fixture
@@ -54,10 +51,8 @@ def test_import_of_what_is_no_table_of_bars_is_one_line_and_exit_code_2(folder, 
 def production(folder):
     """A market with ten hours stored under the key `production`."""
     market = small_market(folder)
-    where = ["--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE]
-    start = str(LAST - pd.Timedelta(hours=9))
-    assert main(["run", *where, "--feature-key", "production", *SHORT, "--start", start, "--end", str(LAST)]) == 0
-    return market, ["selftest", *where, *SHORT, "--compare-key", "production"]
+    assert main(["run", *WHERE, *LOOKBACK, "--feature-key", "production", *window(LAST - 9 * HOUR, LAST)]) == 0
+    return market, ["selftest", *WHERE, *LOOKBACK, "--compare-key", "production"]
 
 
 def test_selftest_passes_on_rows_that_are_right_and_cleans_up(production, capsys):
@@ -72,11 +67,8 @@ def test_selftest_passes_on_rows_that_are_right_and_cleans_up(production, capsys
 
 def test_selftest_fails_on_a_value_that_differs(production, capsys):
     market, arguments = production
-    with duckdb.connect(market.target_database) as connection:
-        connection.execute(
-            """UPDATE features SET features = json_merge_patch(features, '{"log_close_1H": 1.5}') WHERE ts = ?""",
-            [LAST],
-        )
+    changed = """UPDATE features SET features = json_merge_patch(features, '{"log_close_1H": 1.5}') WHERE ts = ?"""
+    execute_on_target(market, changed, LAST)
     assert main(arguments) == 3
     error = capsys.readouterr().err
     assert f"1 values differ: log_close_1H at {LAST}" in error
@@ -112,7 +104,7 @@ def test_demo_computes_stores_and_records_the_synthetic_market(folder, capsys):
             partition_keys(rows.index)
         )
         assert len(instance.get_materialized_partitions(ohlcv_key(market))) == 1493
-        hours = hour_range(market.first_hour, market.first_hour + pd.Timedelta(hours=1499))
+        hours = hour_range(market.first_hour, market.first_hour + 1499 * HOUR)
         assert instance.get_materialized_partitions(bars_key(market, "1D")) == set(partition_keys(hours))
     assert main(["demo", "--folder", "here", "--hours", "1500"]) == 0
     assert "computed 0 hours of 326 features, kept 181" in capsys.readouterr().out

@@ -6,29 +6,36 @@ import pytest
 
 from feature_backfill.assets.features import STALE_TAG
 from feature_backfill.assets.names import features_key
-from feature_backfill.automation.jobs import job_name, range_tags
 from feature_backfill.cli import main
-from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range
-from feature_backfill.store.database import connect
-from feature_backfill_tests.markets import LAST, TABLE, execute, small_market, stored
+from feature_backfill_tests.markets import (
+    LAST,
+    LOOKBACK,
+    TABLE,
+    WHERE,
+    execute,
+    execute_on_target,
+    small_market,
+    stored,
+    window,
+)
+from feature_backfill_tests.runs import run_range
 
-START, CORRECTED, LOOKBACK = LAST - 99 * HOUR, LAST - 70 * HOUR, 48
-STALE = hour_range(CORRECTED, CORRECTED + (LOOKBACK - 1) * HOUR)
-WHERE = ["--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE, "--feature-key", "short"]
-WHAT = ["--base-hours", str(LOOKBACK), "--timeframes", "1H", "4H"]
+START, CORRECTED = LAST - 99 * HOUR, LAST - 70 * HOUR
+STALE = hour_range(CORRECTED, CORRECTED + 47 * HOUR)
+FLAGS = [*WHERE, "--feature-key", "short"]
 
 
 @pytest.fixture
 def market(tmp_path, monkeypatch, dagster_home):
     monkeypatch.chdir(tmp_path)
     market = small_market(tmp_path)
-    assert main(["run", *WHERE, *WHAT, "--start", str(START), "--end", str(LAST)]) == 0
+    assert main(["run", *FLAGS, *LOOKBACK, *window(START, LAST)]) == 0
     return market
 
 
 def recompute_stale(*arguments):
-    return main(["recompute-stale", *WHERE, *WHAT, *arguments])
+    return main(["recompute-stale", *FLAGS, *LOOKBACK, *arguments])
 
 
 def correct(market, statement="volume = volume + 1"):
@@ -57,8 +64,8 @@ def test_a_correction_makes_the_hours_that_see_it_stale_until_they_are_computed_
     assert "short: 0 of 100 stored hours are stale" in capsys.readouterr().out
 
     afresh = small_market(tmp_path, target_database="afresh.duckdb")
-    afresh_where = [*WHERE[:3], "afresh.duckdb", *WHERE[4:]]
-    assert main(["run", *afresh_where, *WHAT, "--start", str(START), "--end", str(LAST)]) == 0
+    elsewhere = [*FLAGS, "--feat-duckdb", "afresh.duckdb"]
+    assert main(["run", *elsewhere, *LOOKBACK, *window(START, LAST)]) == 0
     pd.testing.assert_series_equal(stored(market)["features"], stored(afresh)["features"])
 
 
@@ -84,9 +91,8 @@ def test_rows_whose_own_hour_is_gone_are_named_too(market, capsys):
 
 
 def test_of_rows_that_others_stored_nothing_is_known(market, capsys):
-    with connect(market.target_database, read_only=False) as connection:
-        connection.execute("UPDATE features SET created_at = created_at - INTERVAL 1 DAY WHERE ts < ?", [START + HOUR])
-        connection.execute("DELETE FROM feature_inputs WHERE ts = ?", [LAST])
+    execute_on_target(market, "UPDATE features SET created_at = created_at - INTERVAL 1 DAY WHERE ts < ?", START + HOUR)
+    execute_on_target(market, "DELETE FROM feature_inputs WHERE ts = ?", LAST)
     assert recompute_stale() == 0
     assert "2 hours carry no digest" in capsys.readouterr().out
 
@@ -102,7 +108,7 @@ def test_of_rows_that_others_stored_nothing_is_known(market, capsys):
 def test_rows_stored_under_other_settings_are_left_alone(market, capsys, other):
     before = stored(market)
     correct(market)
-    assert main(["recompute-stale", *WHERE, *other]) == 0
+    assert main(["recompute-stale", *FLAGS, *other]) == 0
     output = capsys.readouterr().out
     assert "short: 0 of 100 stored hours are stale" in output
     assert "100 hours were stored under other settings of this key" in output
@@ -110,25 +116,21 @@ def test_rows_stored_under_other_settings_are_left_alone(market, capsys, other):
 
 
 def test_inputs_of_another_make_are_refused(market, capsys):
-    with connect(market.target_database, read_only=False) as connection:
-        connection.execute("DROP TABLE feature_inputs")
-        connection.execute("CREATE TABLE feature_inputs (a INT)")
+    execute_on_target(market, "CREATE OR REPLACE TABLE feature_inputs (a INT)")
     assert recompute_stale() == 2
     assert "table feature_inputs of" in capsys.readouterr().err
 
 
 def test_nothing_stored_is_an_error(market, capsys):
-    assert main(["recompute-stale", *WHERE[:-1], "other"]) == 2
+    assert main(["recompute-stale", *WHERE, "--feature-key", "other"]) == 2
     assert "nothing is stored under other" in capsys.readouterr().err
 
 
 def test_a_run_with_the_tag_computes_what_is_stale_of_its_range_and_what_is_missing(market, instance):
     before = stored(market)
     correct(market)
-    job = build_definitions([market]).resolve_job_def(job_name(market, market.feature_sets[0]))
     first, last = START - 2 * HOUR, STALE[9]
-    result = job.execute_in_process(instance=instance, tags={STALE_TAG: "true", **range_tags(first, last)})
-    assert result.success
+    assert run_range(instance, market, first, last, tags={STALE_TAG: "true"}).success
     after = stored(market)
     assert list(after["ts"]) == list(hour_range(first, LAST))
     assert changed_hours(before, after[2:].reset_index(drop=True)) == list(STALE[:10])

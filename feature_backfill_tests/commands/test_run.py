@@ -13,11 +13,20 @@ from dagster._core.test_utils import create_run_for_test
 
 from feature_backfill.assets.names import features_key, ohlcv_key
 from feature_backfill.cli import main
-from feature_backfill.hours import hour_range, last_closed_hour, partition_keys
-from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, small_market, stored
-
-HOUR = pd.Timedelta(hours=1)
-SHORT = ["--base-hours", "48", "--timeframes", "1H", "4H"]
+from feature_backfill.hours import HOUR, hour_range, last_closed_hour, partition_keys
+from feature_backfill_tests.markets import (
+    FIRST,
+    GAP,
+    LAST,
+    LOOKBACK,
+    TABLE,
+    WHERE,
+    configure,
+    execute_on_target,
+    small_market,
+    stored,
+    window,
+)
 
 
 @pytest.fixture
@@ -26,14 +35,8 @@ def market(tmp_path, monkeypatch, dagster_home):
     return small_market(tmp_path)
 
 
-def run(
-    *arguments, key="short", where=("--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE)
-):
-    return main(["run", *where, "--feature-key", key, *SHORT, *map(str, arguments)])
-
-
-def window(first, last):
-    return "--start", first, "--end", last
+def run(*arguments, key="short", where=WHERE):
+    return main(["run", *where, "--feature-key", key, *LOOKBACK, *map(str, arguments)])
 
 
 def test_a_window_is_stored_once_and_replaced_on_request(market, capsys):
@@ -223,9 +226,8 @@ def test_what_is_not_there_is_one_line_and_exit_code_2(market, capsys, where, me
 
 def test_a_run_that_fails_for_what_the_operator_can_mend_is_exit_code_2(market, capsys):
     run(*window(LAST - HOUR, LAST))
-    with duckdb.connect(market.target_database) as connection:
-        connection.execute("DROP TABLE bars_4h")
-        connection.execute("CREATE VIEW bars_4h AS SELECT 1 AS timestamp")
+    execute_on_target(market, "DROP TABLE bars_4h")
+    execute_on_target(market, "CREATE VIEW bars_4h AS SELECT 1 AS timestamp")
     capsys.readouterr()
     assert run(*window(LAST - 5 * HOUR, LAST)) == 2
     assert "table bars_4h of" in capsys.readouterr().err
@@ -234,34 +236,23 @@ def test_a_run_that_fails_for_what_the_operator_can_mend_is_exit_code_2(market, 
 
 def test_a_run_that_fails_for_anything_else_is_exit_code_3(market, capsys):
     run(*window(LAST, LAST))
-    with duckdb.connect(market.target_database) as connection:
-        connection.execute("CREATE UNIQUE INDEX one_row_a_day ON features (feature_key, (CAST(ts AS DATE)))")
+    execute_on_target(market, "CREATE UNIQUE INDEX one_row_a_day ON features (feature_key, (CAST(ts AS DATE)))")
     capsys.readouterr()
     assert run(*window(LAST - 5 * HOUR, LAST)) == 3
-    told = capsys.readouterr().err
-    assert "failed: run" in told
-    assert "Constraint Error" in told
+    error = capsys.readouterr().err
+    assert "failed: run" in error
+    assert "Constraint Error" in error
     assert len(stored(market)) == 1
-
-
-CONFIG = f"""
-name: small
-first_hour: 2025-01-01
-source: {{database: ../ohlcv.duckdb, table: {TABLE}}}
-target_database: ../features.duckdb
-feature_sets: [{{key: short, base_hours: 48, timeframes: [1H, 4H]}}]
-"""
 
 
 @pytest.fixture
 def configured(market, tmp_path):
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "small.yaml").write_text(CONFIG)
+    configure(market, tmp_path / "configs")
     return market
 
 
 def test_without_flags_the_market_comes_from_the_configuration(configured, capsys):
-    assert main(["run", "--feature-key", "short", "--end", str(LAST), "--start", str(LAST)]) == 0
+    assert main(["run", "--feature-key", "short", *window(LAST, LAST)]) == 0
     assert list(stored(configured)["ts"]) == [LAST]
 
 
@@ -269,18 +260,14 @@ def test_flags_that_contradict_the_configuration_are_refused(configured, capsys)
     where = ("--duckdb", "ohlcv.duckdb", "--table", TABLE)
     assert main(["run", *where, "--feature-key", "short", "--base-hours", "72", "--end", str(LAST)]) == 2
     assert "--base-hours differs from what configs/ says" in capsys.readouterr().err
-    assert (
-        main(["run", *where, "--feature-key", "other", "--base-hours", "72", "--start", str(LAST), "--end", str(LAST)])
-        == 0
-    )
+    assert main(["run", *where, "--feature-key", "other", "--base-hours", "72", *window(LAST, LAST)]) == 0
     assert len(stored(configured, "other")) == 1
 
 
 def test_a_run_waits_for_the_writer_before_it_and_says_so(market, tmp_path):
     """Another run holds the market's slot until the command has said that it waits."""
-    where = ["--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE, *SHORT]
-    hours = ["--feature-key", "short", "--start", str(LAST), "--end", str(LAST)]
-    command = [sys.executable, "-m", "feature_backfill.cli", "run", *where, *hours]
+    flags = [*WHERE, *LOOKBACK, "--feature-key", "short", *window(LAST, LAST)]
+    command = [sys.executable, "-m", "feature_backfill.cli", "run", *flags]
     with dg.DagsterInstance.get() as instance:
         slots = instance.event_log_storage
         slots.set_concurrency_slots(TABLE, 1)
@@ -296,3 +283,39 @@ def test_a_run_waits_for_the_writer_before_it_and_says_so(market, tmp_path):
             process.kill()
             process.communicate()
     assert list(stored(market)["ts"]) == [LAST]
+
+
+def test_json_says_what_became_of_the_hours(market, capsys):
+    asked = window(GAP - 5 * HOUR, GAP + 50 * HOUR)
+    assert run(*asked, "--json", "--dry-run") == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["planned"], planned["computed"], planned["seconds"]) == (8, 0, 0)
+    assert run(*asked, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report.pop("seconds") > 0
+    assert report == {
+        "market": TABLE,
+        "feature_key": "short",
+        "target_database": str(market.target_database),
+        "features": 220,
+        "nothing": None,
+        "planned": 8,
+        "computed": 8,
+        "kept": 0,
+        "skipped": {"missing hours": 47},
+        "absent": 1,
+        "ranges": planned["ranges"],
+    }
+    assert report["ranges"][0][0] == (GAP - 5 * HOUR).isoformat()
+    assert len(stored(market)) == 8
+    assert run(*asked, "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["computed"], again["kept"], again["ranges"]) == (0, 8, [])
+
+
+def test_json_says_why_there_is_nothing_to_do(market, capsys):
+    after = LAST + 100 * HOUR
+    assert run("--mode", "ts_list", "--ts", LAST + HOUR, after, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "no such hours in the table" in report["nothing"]
+    assert (report["absent"], report["planned"], report["ranges"]) == (2, 0, [])

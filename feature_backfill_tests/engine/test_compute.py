@@ -47,7 +47,7 @@ def test_golden_output_is_reproduced(ohlcv, name):
     expected = duckdb.read_parquet(str(GOLDEN / f"{name}.parquet")).df().set_index("ts")
     result = compute_features(ohlcv, expected.index, *CONFIGURATIONS[name])
     assert list(result.features.columns) == feature_names(CONFIGURATIONS[name][2])
-    assert mismatches(result.features, expected, ohlcv, *CONFIGURATIONS[name][:2]) == []
+    assert mismatches(result.features[expected.columns], expected, ohlcv, *CONFIGURATIONS[name][:2]) == []
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -196,9 +196,15 @@ def test_reasons_of_other_skips(ohlcv):
     assert len(compute_features(ohlcv.iloc[:0], [target]).skipped) == 1
 
 
-def test_hurst_is_exactly_zero(ohlcv):
-    hurst = compute_features(ohlcv, ohlcv["timestamp"][720:900]).features["close_hurst_100_1H"]
-    assert (hurst == 0).all()
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_the_rounding_that_hurst_consists_of_is_the_scripts(ohlcv, name):
+    expected = duckdb.read_parquet(str(GOLDEN / f"{name}.parquet")).df().set_index("ts")
+    result = compute_features(ohlcv, expected.index, *CONFIGURATIONS[name])
+    actual, expected = (frame.filter(like="hurst").stack().dropna() for frame in (result.features, expected))
+    assert (actual.index == expected.index).all()
+    # All are equal where numpy computes logs with AVX-512; elsewhere the last bit of a log may differ.
+    assert (actual == expected).mean() > 0.85
+    assert (expected != 0).all()
 
 
 @pytest.mark.parametrize("timeframes", [["5H"], ["1W"], ["60T"], [], ["1H", "H"]])

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from feature_backfill.engine import sums
-from feature_backfill.engine.bars import Bars
 from feature_backfill.engine.windows import Windows
 
 SIZES = [*range(1, 34), 50, 99, 100, 101, 127, 128]
@@ -22,7 +21,7 @@ def test_sums_are_numpys_sums_of_a_row_to_the_last_bit(size):
 def test_extremes_and_flat_tails_of_every_lookback(size, step):
     values = np.random.default_rng(size).integers(0, 3 if size < 6 else 1000, 40 * 8).astype(np.float64)
     values[80:160] = 7
-    windows = Windows(Bars(1, 0, *[values] * 5), np.arange(0), bars=40, step=step)
+    windows = Windows(values, np.arange(0), bars=40, step=step)
     tails = np.lib.stride_tricks.sliding_window_view(values, 40)[::step]
     assert (windows.max(values, size) == tails[:, -size:].max(axis=-1)).all()
     assert (windows.min(values, size, lag=5) == tails[:, -size - 5 : -5].min(axis=-1)).all()

@@ -1,18 +1,18 @@
-"""The command line in a process of its own, which a fault befalls at a chosen point.
+"""The command line in a process of its own, which can be killed at any moment, or meet a fault at a chosen point.
 
 A fault is a function that prepares the process before the command begins. Processes are forked from one that has
-imported everything, so that each costs no more than what it does.
+imported everything, so that starting one takes no time.
 """
 
 import multiprocessing
 import os
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,17 +25,14 @@ from feature_backfill.cli import main
 from feature_backfill.errors import UserError
 from feature_backfill.event_log import BatchedSqliteEventLogStorage
 from feature_backfill.store import bars, database, features
+from feature_backfill_tests.full_disk import no_room
+from feature_backfill_tests.holders import held_by_another_process
 
-PATIENCE_S = 120
-HOLDER = """
-import duckdb, sys
-connection = duckdb.connect(sys.argv[1], read_only=True)
-print("open", flush=True)
-sys.stdin.read()
-"""
+PATIENCE_S = 600
 
 Fault = Callable[[], None]
 
+_numbers = count()
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload(["feature_backfill_tests.faults.driver"])
 
@@ -44,16 +41,25 @@ class Command:
     """A command that runs in a folder, which is its DAGSTER_HOME too."""
 
     def __init__(self, folder: Path, arguments: Sequence[str], *faults: Fault):
-        self._log = folder / "command.log"
+        self._log = folder / f"command-{next(_numbers)}.log"
+        self._log.touch()  # for a command that is killed before it says anything
         self._process = _forking.Process(target=_execute, args=(folder, self._log, arguments, faults))
         self._process.start()
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.exitcode is None
+
     def ended(self) -> tuple[int | None, str]:
-        """Its exit code, which is negative if a signal ended it, and what it said."""
+        """Its exit code, which is negative if a signal ended it, and what it said. A command that hangs is killed."""
         self._process.join(PATIENCE_S)
-        if self._process.exitcode is None:
-            self._process.kill()
-            self._process.join()
+        return self.kill()
+
+    def kill(self) -> tuple[int | None, str]:
+        """The same, at once: SIGKILL, unless it has ended by itself."""
+        self._process.kill()
+        self._process.join()
         return self._process.exitcode, self._log.read_text()
 
 
@@ -80,18 +86,6 @@ def _execute(folder: Path, log: Path, arguments: Sequence[str], faults: Sequence
 def die(*_: object, **__: object) -> None:
     """Be killed, with no chance to clean up."""
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextmanager
-def no_room(size: int = 0, deadly: bool = False) -> Iterator[None]:
-    """No file can grow beyond a size: the write that would fails, or kills the process in the middle of it."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL if deadly else signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _with_commit(commit: Callable[[Any], None]) -> Any:
@@ -178,9 +172,7 @@ def target_taken_by_a_reader() -> None:
     backfill = feature_backfill.commands.run.backfill
 
     def backfill_meanwhile(instance: Any, market: Any, *arguments: Any) -> Any:
-        command = [sys.executable, "-c", HOLDER, str(market.target_database)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-            assert holder.stdout is not None and holder.stdout.readline() == "open\n"
+        with held_by_another_process(market.target_database, read_only=True) as holder:
             print(f"holder: {holder.pid}", flush=True)
             return backfill(instance, market, *arguments)
 

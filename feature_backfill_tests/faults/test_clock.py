@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from feature_backfill.assets.names import features_key
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.checks.corrections import corrections
 from feature_backfill.checks.parity import parity
@@ -17,8 +16,9 @@ from feature_backfill.cli import main
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, last_closed_hour, partition_keys
 from feature_backfill_tests.automation.ticks import Sensor
-from feature_backfill_tests.faults.scene import FLAGS
-from feature_backfill_tests.markets import LAST, TABLE, execute, small_market, stored
+from feature_backfill_tests.faults.scene import Scene
+from feature_backfill_tests.homes import new_home
+from feature_backfill_tests.markets import LAST, TABLE, append_ohlcv, execute, small_market, stored, window
 
 DAY, MONTH = pd.Timedelta(days=1), pd.Timedelta(days=30)
 
@@ -44,43 +44,42 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         yield Clock(monkeypatch, stack)
 
 
-def test_a_clock_that_jumps_there_and_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance, clock: Clock
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    market = small_market(tmp_path, name=TABLE)
-    (feature_set,) = market.feature_sets
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Commands run in this process, and in its folder."""
+    folder = new_home(tmp_path / "scene")
+    monkeypatch.chdir(folder)
+    return Scene(folder, small_market(folder, name=TABLE))
+
+
+def test_a_clock_that_jumps_there_and_back(scene: Scene, instance: dg.DagsterInstance, clock: Clock) -> None:
+    market, feature_set = scene.market, scene.feature_set
     sensor = Sensor(instance, build_definitions([market]), f"{job_name(market, feature_set)}__new_hours")
     right = LAST + pd.Timedelta(minutes=72)
     clock.set(right)
-    assert main(["run", *FLAGS, "--start", str(LAST - DAY)]) == 0
+    assert main(["run", *scene.flags, "--start", str(LAST - DAY)]) == 0
     before = stored(market)
     assert before["ts"].iloc[-1] == LAST
 
     for jump in (MONTH, -DAY):
         clock.set(right + jump)
         assert sensor.tick() == []
-        for hours in (["--mode", "last_from_features"], ["--start", str(LAST - DAY), "--end", str(LAST + DAY)]):
-            assert main(["run", *FLAGS, *hours]) == 0
+        for hours in (("--mode", "last_from_features"), window(LAST - DAY, LAST + DAY)):
+            assert main(["run", *scene.flags, *hours]) == 0
         pd.testing.assert_frame_equal(stored(market), before)
 
-    again = f"INSERT INTO {TABLE} SELECT * REPLACE (? AS timestamp) FROM {TABLE} WHERE timestamp = ?"
-    execute(market, again, LAST + HOUR, LAST)
+    append_ohlcv(market, LAST + HOUR)
     clock.set(right - DAY)
     assert sensor.tick() == []
     clock.set(right + HOUR)
     assert sensor.ranges() == [(LAST + HOUR, LAST + HOUR)]
-    shown = instance.get_materialized_partitions(features_key(market, feature_set))
+    shown = instance.get_materialized_partitions(scene.features)
     assert shown == set(partition_keys(pd.DatetimeIndex(before["ts"])))
 
 
-def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance, clock: Clock
-) -> None:
+def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_closed(scene: Scene, clock: Clock) -> None:
     """Two hours ahead, the bar of the running hour looks closed; its row is computed from half a bar."""
-    monkeypatch.chdir(tmp_path)
-    market = small_market(tmp_path, name=TABLE)
-    (feature_set,) = market.feature_sets
+    market, feature_set = scene.market, scene.feature_set
     running = LAST - 3 * HOUR
     assert running == running.floor("4h"), "a 4H bar ends with the hour"
     execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", running)
@@ -88,7 +87,7 @@ def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_clos
     half = "volume = volume / 2, high = greatest(open, close)"
     execute(market, f"UPDATE {TABLE} SET {half} WHERE timestamp = ?", running)
     clock.set(running + pd.Timedelta(minutes=150))
-    assert main(["run", *FLAGS, "--start", str(running - 9 * HOUR)]) == 0
+    assert main(["run", *scene.flags, "--start", str(running - 9 * HOUR)]) == 0
     early = stored(market)
     assert early["ts"].iloc[-1] == running
 
@@ -101,7 +100,7 @@ def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_clos
     assert not found.passed
     assert f"10 rows, 1 stale, the newest {running}" in found.description
     assert not parity(market, feature_set, 10, 1).passed
-    assert main(["recompute-stale", *FLAGS]) == 0
+    assert main(["recompute-stale", *scene.flags]) == 0
     assert corrections(market, feature_set).passed
     assert parity(market, feature_set, 10, 1).passed
     renewed = stored(market)

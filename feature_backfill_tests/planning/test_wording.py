@@ -35,7 +35,7 @@ def test_a_request_says_what_is_asked_for_and_what_is_not():
     request = request_hours(PLAN, span(90, 91), moving=span(92, 93), waiting=span(94, 94), at_most=3)
     message = request_message(PLAN, request, due=hour(130))
     assert message.startswith(
-        f"asked for 3 hours in 1 runs, {hour(95)} .. {hour(97)}; 7 more in the next ticks; "
+        f"asked for 3 hours in 1 ranges, {hour(95)} .. {hour(97)}; 7 more in the next ticks; "
         f"2 hours are queued or being computed; 1 hours failed, asked for again from {hour(130):%Y-%m-%d %H:%M} UTC"
     )
     assert message.endswith(impossible_hours(PLAN))

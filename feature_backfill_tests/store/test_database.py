@@ -1,8 +1,5 @@
 import logging
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -10,23 +7,9 @@ import numpy as np
 import pytest
 
 from feature_backfill.errors import DatabaseTakenError, UserError
-from feature_backfill.store.database import (
-    connect,
-    database_path,
-    describe_table,
-    has_table,
-    quoted,
-    require_schema,
-    table_names,
-    transaction,
-)
-
-HOLDER = """
-import duckdb, sys
-connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "True")
-print("open", flush=True)
-sys.stdin.read()
-"""
+from feature_backfill.store.database import connect, database_path, quoted, transaction
+from feature_backfill.store.schema import has_table, table_names
+from feature_backfill_tests.holders import another_process_can_write, held_by_another_process
 
 
 @pytest.fixture
@@ -49,34 +32,6 @@ class LetGoWhenTold(logging.Handler):
         self.messages.append(record.getMessage())
         assert self.holder.stdin is not None
         self.holder.stdin.close()
-
-
-@contextmanager
-def held_by_another_process(path: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path), str(read_only)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n", process.communicate()
-        yield process
-
-
-def another_process_can_write(path: Path) -> bool:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path), "False"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        output, errors = process.communicate()
-    assert output == "open\n" or "Could not set lock" in errors
-    return output == "open\n"
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -109,15 +64,35 @@ def test_writing_creates_a_file_that_plain_duckdb_reads_and_writes(tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def storage_version(path: Path) -> str:
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{path}' AS file (READ_ONLY)")
+        sql = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'file'"
+        ((version,),) = connection.execute(sql).fetchall()
+    return str(version)
+
+
+def test_a_new_database_compresses_long_text(tmp_path: Path) -> None:
+    path = tmp_path / "new.duckdb"
+    with connect(path, read_only=False) as connection:
+        connection.execute("CREATE TABLE t AS SELECT repeat(uuid()::VARCHAR, 500) AS text FROM range(2048)")
+    assert storage_version(path) == "v1.2.0+"
+    with connect(path, read_only=True) as connection:
+        used = connection.execute("SELECT DISTINCT compression FROM pragma_storage_info('t') WHERE column_id = 0")
+        assert ("ZSTD",) in used.fetchall()
+
+
 def test_files_of_older_storage_versions_are_written(tmp_path: Path) -> None:
     path = tmp_path / "old.duckdb"
     with duckdb.connect() as old:
         old.execute(f"ATTACH '{path}' AS old (STORAGE_VERSION 'v0.10.2')")
         old.execute("CREATE TABLE old.t AS SELECT 1 AS i")
+    before = storage_version(path)
     with connect(path, read_only=False) as connection:
         connection.execute("INSERT INTO t VALUES (2)")
     with connect(path, read_only=True) as connection:
         assert connection.execute("SELECT i FROM t ORDER BY i").fetchall() == [(1,), (2,)]
+    assert storage_version(path) == before != "v1.2.0+"
 
 
 def test_reading_a_missing_file_is_an_error_and_creates_nothing(tmp_path: Path) -> None:
@@ -176,7 +151,7 @@ def test_readers_of_two_processes_do_not_wait(path: Path) -> None:
 
 
 def test_waits_for_a_file_that_is_let_go(path: Path) -> None:
-    with held_by_another_process(path, read_only=False) as holder:
+    with held_by_another_process(path) as holder:
         handler = LetGoWhenTold(holder)
         logger = logging.getLogger("feature_backfill.store.database")
         logger.addHandler(handler)
@@ -231,36 +206,3 @@ def test_quoted() -> None:
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE {quoted(name)} (i INT)")
         assert table_names(connection) == [name]
-
-
-def test_describe_table(path: Path) -> None:
-    with connect(path, read_only=False) as connection:
-        connection.execute('CREATE TABLE t (b TIMESTAMP, "A c" DOUBLE, j JSON)')
-        connection.execute("CREATE VIEW v AS SELECT b FROM t")
-        assert describe_table(connection, "T") == {"b": "TIMESTAMP", "A c": "DOUBLE", "j": "JSON"}
-        assert describe_table(connection, "v") == {"b": "TIMESTAMP"}
-        assert not has_table(connection, "w")
-        with pytest.raises(UserError, match=rf"no table w in {path}; the tables there: hours, t, v"):
-            describe_table(connection, "w")
-
-
-def test_describe_table_of_an_empty_database(tmp_path: Path) -> None:
-    with connect(tmp_path / "new", read_only=False) as connection, pytest.raises(UserError, match="there: none"):
-        describe_table(connection, "ohlcv")
-
-
-def test_require_schema() -> None:
-    columns = {"ts": "TIMESTAMP", "value": "DOUBLE"}
-    with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE good (ts TIMESTAMP PRIMARY KEY, value DOUBLE DEFAULT 0)")
-        require_schema(connection, "good", columns, ["ts"])
-        connection.execute("CREATE TABLE bad (ts DATE, extra INTEGER)")
-        with pytest.raises(UserError) as error:
-            require_schema(connection, "bad", columns, ["ts"])
-    for difference in (
-        "column value is missing",
-        "column extra is not expected",
-        "column ts is DATE instead of TIMESTAMP",
-        "the primary key is () instead of (ts)",
-    ):
-        assert difference in str(error.value)

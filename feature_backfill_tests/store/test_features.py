@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_backfill.errors import UserError
-from feature_backfill.store import features
+from feature_backfill.store import features, parsing
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import (
     delete_features,
     ensure_features_table,
     last_stored_hour,
-    read_features,
     stored_hours,
     write_features,
 )
+from feature_backfill.store.reading import read_features
 
 HOURS = pd.date_range("2025-01-01", periods=4, freq="h", unit="us", name="ts")
 LEGACY_TABLE = """
@@ -160,8 +160,12 @@ def test_a_failed_overwrite_loses_no_row(connection: duckdb.DuckDBPyConnection) 
 
 
 def test_more_rows_than_one_transaction_takes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_ROWS_PER_TRANSACTION", "_ROWS_PER_BATCH", "_ROWS_PER_READ"):
-        monkeypatch.setattr(features, name, 7)
+    for module, name in [
+        (features, "_ROWS_PER_TRANSACTION"),
+        (features, "_ROWS_PER_BATCH"),
+        (parsing, "_ROWS_PER_PART"),
+    ]:
+        monkeypatch.setattr(module, name, 7)
     hours = pd.date_range("2025-01-01", periods=50, freq="h", unit="us", name="ts")
     written = pd.DataFrame({"a": np.arange(50) / 3, "b": np.arange(50) * 2.0}, index=hours)
     with connect(path, read_only=False) as connection:
@@ -242,34 +246,3 @@ def test_a_table_of_another_make_is_refused(path: Path, statement: str, differen
         connection.execute(statement)
         with pytest.raises(UserError, match=f"table features of {path} .*{difference}"):
             ensure_features_table(connection)
-
-
-def test_read_features_of_a_range_and_columns(path: Path) -> None:
-    with connect(path, read_only=False) as connection:
-        ensure_features_table(connection)
-        write_features(connection, "k", frame())
-    read = read_features(
-        path, "k", start="2025-01-01 01:00", end="2025-01-01T04:00+02:00", columns=["time_hour_of_day_1D"]
-    )
-    expected = frame(HOURS[1:3])[["time_hour_of_day_1D"]]
-    pd.testing.assert_frame_equal(read, expected, check_exact=True, check_freq=False)
-    assert list(read_features(path, "k", columns=[]).index) == list(HOURS)
-    nothing = read_features(path, "k", start=HOURS[-1] + pd.Timedelta(hours=1), columns=["close_rsi_14_1H"])
-    assert nothing.shape == (0, 1)
-    assert nothing.index.name == "ts"
-
-
-def test_read_features_names_what_is_not_there(path: Path) -> None:
-    with pytest.raises(UserError, match=r"no DuckDB file"):
-        read_features(path, "k")
-    with connect(path, read_only=False) as connection:
-        connection.execute("CREATE TABLE ohlcv (i INT)")
-    with pytest.raises(UserError, match=r"no table features .*ohlcv"):
-        read_features(path, "k")
-    with connect(path, read_only=False) as connection:
-        ensure_features_table(connection)
-        write_features(connection, "k", frame())
-    with pytest.raises(UserError, match=r"no features under the key other .*the keys there: k"):
-        read_features(path, "other")
-    with pytest.raises(UserError, match=r"no such feature .* close_rsi_14_4H; it has close_rsi_14_1H"):
-        read_features(path, "k", columns=["close_rsi_14_4H"])

@@ -4,21 +4,13 @@ import pandas as pd
 import pytest
 
 from feature_backfill.commands.shared.instance import shipped_config
-from feature_backfill.hours import hour_range, partition_key, partition_keys
-from feature_backfill_tests.markets import FIRST, GAP, TABLE, execute, small_market, stored
+from feature_backfill.hours import HOUR, hour_range, partition_key, partition_keys
+from feature_backfill_tests.markets import FIRST, GAP, TABLE, append_ohlcv, configure, execute, small_market, stored
 from feature_backfill_tests.ui.server import dagster_ui, until
 
-HOUR = pd.Timedelta(hours=1)
 HOURS = 547
 LAST = FIRST + (HOURS - 1) * HOUR
 STORIES = ("gap", "scattered", "sensor", "together", "restart")
-CONFIG = """
-name: {name}
-first_hour: {first:%Y-%m-%dT%H:%M}
-source: {{database: {name}/ohlcv.duckdb, table: {table}}}
-target_database: {name}/features.duckdb
-feature_sets: [{{key: short, base_hours: 48, timeframes: [1H, 4H]}}]
-"""
 HISTORY = hour_range(FIRST + 47 * HOUR, LAST)
 COMPUTABLE = HISTORY.difference(hour_range(GAP, GAP + 47 * HOUR))
 
@@ -34,8 +26,9 @@ def desk(tmp_path_factory):
     (home / "dagster.yaml").write_text(settings)
     for name in STORIES:
         (folder / name).mkdir()
-        (folder / f"{name}.yaml").write_text(CONFIG.format(name=name, first=FIRST, table=TABLE))
     markets = {name: small_market(folder / name, HOURS, name=name) for name in STORIES}
+    for market in markets.values():
+        configure(market, folder)
     with dagster_ui(folder, home) as (ui, dagster):
         yield ui, dagster, markets
 
@@ -46,10 +39,6 @@ def assets(name):
 
 def keys(hours):
     return partition_keys(pd.DatetimeIndex(hours))
-
-
-def fill_gap(market):
-    execute(market, f"INSERT INTO {TABLE} SELECT ?, open, high, low, close, volume FROM {TABLE} LIMIT 1", GAP)
 
 
 def test_a_range_with_a_gap_and_then_what_is_missing(desk):
@@ -66,7 +55,7 @@ def test_a_range_with_a_gap_and_then_what_is_missing(desk):
     before = stored(market)
     ui.finished(ui.launch_assets(assets("gap"), keys(HISTORY)))
     pd.testing.assert_frame_equal(stored(market), before)
-    fill_gap(market)
+    append_ohlcv(market, GAP)
     missing = ui.finished(ui.launch_job("gap__short", keys(HISTORY.difference(COMPUTABLE))))
     assert missing["status"] == "COMPLETED_SUCCESS"
     after = stored(market)
@@ -98,7 +87,7 @@ def test_the_sensor_fills_what_is_new_and_what_a_filled_gap_allows(desk):
     until(lambda: True if stored(market)["ts"].max() == LAST else None)
     expected = hour_range(GAP - 20 * HOUR, LAST).intersection(COMPUTABLE)
     assert list(stored(market)["ts"]) == list(expected)
-    fill_gap(market)
+    append_ohlcv(market, GAP)
     until(lambda: True if len(stored(market)) == len(expected) + 48 else None)
     after = stored(market)
     assert list(after["ts"]) == list(hour_range(GAP - 20 * HOUR, LAST))

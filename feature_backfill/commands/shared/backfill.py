@@ -2,21 +2,23 @@
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from feature_backfill.assets.features import FeaturesConfig
 from feature_backfill.assets.names import features_key, writer_pool
-from feature_backfill.automation.jobs import job_name, range_tags
-from feature_backfill.automation.orphans import end_orphans
+from feature_backfill.automation.jobs import batch_tags, job_name
 from feature_backfill.commands.shared.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.event_log_storage import can_list_hours
+from feature_backfill.dagster_internals.orphans import end_orphans
+from feature_backfill.dagster_internals.pools import runs_in_pool
 from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.planning.plan import Keep, Plan
-from feature_backfill.planning.ranges import Range
+from feature_backfill.planning.ranges import Range, batches
 from feature_backfill.planning.wording import hours_of_features
 
 _RUN_ERRORS = {RunError.__name__, *(kind.__name__ for kind in RunError.__subclasses__())}
@@ -35,12 +37,13 @@ def backfill(
     instance: dg.DagsterInstance,
     market: Market,
     feature_set: FeatureSet,
-    ranges: Iterable[Range],
+    ranges: Sequence[Range],
     keep: Keep = Keep.ALL,
 ) -> BackfillReport:
-    """Materialize ranges of hours, a run each: the bars of the feature set, then its features.
+    """Materialize ranges of hours, in time order: the bars of the feature set, then its features.
 
-    While another run writes to the market, waits for its turn and says so.
+    They are one run if the event log can list the hours of a run, otherwise a run for each range. While another run
+    writes to the market, waits for its turn and says so.
 
     Raises the cause of a failed run: UserError if the operator can mend it, otherwise RunError.
     """
@@ -50,10 +53,10 @@ def backfill(
     step = features_key(market, feature_set).to_python_identifier()
     run_config = {**QUIET, "ops": {step: {"config": FeaturesConfig.options(keep)}}}
     end_orphans(instance)
-    for first, last in ranges:
+    for batch in batches(ranges, can_list_hours(instance)):
         _announce_other_writers(instance, market)
         result = job.execute_in_process(
-            run_config=run_config, instance=instance, tags=range_tags(first, last), raise_on_error=False
+            run_config=run_config, instance=instance, tags=batch_tags(batch), raise_on_error=False
         )
         if not result.success:
             raise _failure(result)
@@ -61,9 +64,7 @@ def backfill(
 
 
 def _announce_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
-    if not instance.event_log_storage.supports_global_concurrency_limits:
-        return
-    for run_id in instance.event_log_storage.get_concurrency_info(writer_pool(market)).active_run_ids:
+    for run_id in runs_in_pool(instance, writer_pool(market)):
         print(f"waiting for run {run_id}, which writes to market {market.name}", file=sys.stderr)
 
 

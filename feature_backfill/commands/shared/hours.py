@@ -7,7 +7,7 @@ import pandas as pd
 
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR, last_closed_hour, to_utc
+from feature_backfill.hours import HOUR, hour_range, last_closed_hour, to_utc
 from feature_backfill.planning.reach import resolved_range
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import last_stored_hour
@@ -19,12 +19,13 @@ class Selection:
     """The hours that flags ask for.
 
     hours: those that are closed and that the table has, ascending. wanted: what was asked for, in words. nothing: why
-    there is no such hour; empty if there is one.
+    there is no such hour; empty if there is one. absent: how many closed hours were asked for that the table lacks.
     """
 
     hours: pd.DatetimeIndex
     wanted: str
     nothing: str
+    absent: int = 0
 
 
 def parsed_hour(flag: str, text: str | None) -> pd.Timestamp | None:
@@ -112,12 +113,13 @@ def _newest_stored(market: Market, feature_set: FeatureSet) -> pd.Timestamp | No
 
 
 def _between(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> Selection:
-    return _closed(market, _table_hours(market, first, last), f"{first} .. {last}", last)
+    asked = hour_range(first.ceil("h"), min(last, last_closed_hour()))
+    return _closed(market, asked, _table_hours(market, first, last), f"{first} .. {last}", last)
 
 
 def _listed(market: Market, hours: pd.DatetimeIndex) -> Selection:
     stored = _table_hours(market, hours[0], hours[-1])
-    return _closed(market, hours[hours.isin(stored)], f"{len(hours)} listed hours", hours[-1])
+    return _closed(market, hours, hours[hours.isin(stored)], f"{len(hours)} listed hours", hours[-1])
 
 
 def _table_hours(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
@@ -125,13 +127,18 @@ def _table_hours(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.
         return ohlcv_hours(connection, market.source.table, first, last)
 
 
-def _closed(market: Market, present: pd.DatetimeIndex, wanted: str, last: pd.Timestamp) -> Selection:
+def _closed(
+    market: Market, asked: pd.DatetimeIndex, present: pd.DatetimeIndex, wanted: str, last: pd.Timestamp
+) -> Selection:
     """The selection of the hours that are closed; it says why if there are none."""
     cutoff = last_closed_hour()
     closed = present[present <= cutoff]
+    absent = int((asked <= cutoff).sum()) - len(closed)
     if len(closed):
         require_since_first_hour(market, closed)
-        return Selection(closed, wanted, "")
+        return Selection(closed, wanted, "", absent)
     if len(present) or last > cutoff:
-        return Selection(closed, wanted, f"not closed yet: the last closed hour is {cutoff}, asked for was {wanted}")
-    return Selection(closed, wanted, f"no such hours in the table: {market.source.table} has no row for {wanted}")
+        nothing = f"not closed yet: the last closed hour is {cutoff}, asked for was {wanted}"
+    else:
+        nothing = f"no such hours in the table: {market.source.table} has no row for {wanted}"
+    return Selection(closed, wanted, nothing, absent)

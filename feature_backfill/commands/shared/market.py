@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from feature_backfill.cli import DEFAULT_TABLE
+from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 from feature_backfill.config import FeatureSet, Market, asset_slug, load_markets, market_from
 from feature_backfill.errors import UserError
 from feature_backfill.paths import absolute

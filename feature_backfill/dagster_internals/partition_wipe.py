@@ -1,8 +1,13 @@
-"""Taking back that hours of an asset are materialized, which Dagster does for whole assets only.
+"""Taking back that hours of an asset are materialized.
 
-`instance.wipe_asset_partitions` is not implemented by the open source storages (1.13.27, dagster-io/dagster#14749), and
-`instance.wipe_assets` would hide skip reasons, links to runs and failed marks of every other hour as well. What is here
-works on Dagster's tables and so on every SQL event log: SQLite, batched or not, and PostgreSQL.
+Dagster can do this for whole assets only: `instance.wipe_assets` would also hide the skip reasons, links to runs and
+failed marks of every other hour, and `instance.wipe_asset_partitions` is not implemented by the open-source storages
+(dagster-io/dagster#14749).
+
+Rests on these facts of Dagster 1.13.27, none of them public: the tables `SqlEventLogStorageTable`, where a row without
+an asset key is invisible to questions about the asset, and `AssetKeyTable`, where an empty `last_materialization` makes
+Dagster look for the newest event that is left. They are those of every SQL event log: SQLite, batched or not, and
+PostgreSQL.
 """
 
 from collections.abc import Sequence
@@ -21,16 +26,19 @@ KEYS_PER_STATEMENT = 500
 def wipe_partitions(
     instance: dg.DagsterInstance, asset: dg.AssetKey, partition_keys: Sequence[str], up_to: int
 ) -> None:
-    """Have partitions of an asset shown as missing, and record that as Dagster's event of a wipe.
+    """Have partitions of an asset shown as missing, and record this as Dagster records a wipe.
 
-    up_to: storage id of the last event that counts: what is reported after it stays. Only the index that Dagster asks
-    about the asset forgets: the events stay in the logs of their runs, and so do failed marks and observations.
+    up_to: storage id of the last event to take back; what is reported after it stays. Only the index that Dagster asks
+    about the asset forgets. The events stay in the logs of their runs; failed marks and observations stay as well.
 
     Raises UserError if the event log is not stored in SQL.
     """
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
-        raise UserError(f"hours cannot be taken back from a {type(storage).__name__}, the event log of this instance")
+        raise UserError(
+            f"hours cannot be taken back from this instance's {type(storage).__name__}, which is not stored in SQL; "
+            "configure SQLite or PostgreSQL in dagster.yaml"
+        )
     events, assets = SqlEventLogStorageTable, AssetKeyTable
     with storage.index_transaction() as connection:
         for start in range(0, len(partition_keys), KEYS_PER_STATEMENT):
@@ -45,7 +53,7 @@ def wipe_partitions(
                     events.c.id <= up_to,
                 )
             )
-        # It may be one of those; without it, Dagster looks for the newest event that is left.
+        # It may be one of those.
         connection.execute(
             assets.update().values(last_materialization=None).where(assets.c.asset_key == asset.to_string())
         )

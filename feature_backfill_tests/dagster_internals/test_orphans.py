@@ -1,4 +1,4 @@
-"""Runs whose process was killed."""
+"""Runs whose process is gone, and runs that only seem so."""
 
 import os
 import signal
@@ -7,12 +7,13 @@ import sys
 import time
 
 import dagster as dg
+import pandas as pd
 import pytest
 from dagster._core.events import DagsterEvent
 
-from feature_backfill.automation import orphans
-from feature_backfill.automation.orphans import end_orphans, process_exists
+from feature_backfill.dagster_internals.orphans import SILENCE, end_orphans
 
+DAY_S = 86400.0
 KILLED_IN_A_STEP = """
 import os, signal
 import dagster as dg
@@ -70,12 +71,6 @@ def test_a_run_of_a_living_process_is_left_alone(instance):
     assert living.execute_in_process(instance=instance).success
 
 
-def test_a_later_process_with_the_same_id_is_another():
-    now, (_, booted) = time.time(), orphans._boot()
-    assert process_exists(os.getpid(), now, booted)
-    assert process_exists(os.getpid(), now - 86400, booted) == (not os.path.exists("/proc/self/stat"))
-
-
 def started_run(instance, pid, timestamp):
     """A run of a process, begun at a time by the clock of then."""
 
@@ -92,24 +87,33 @@ def started_run(instance, pid, timestamp):
     return run.run_id
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="needs /proc")
 @pytest.mark.parametrize("days", [[30], [-1], [-1, 30], [30, -30]])
-def test_a_living_run_outlives_clocks_that_jump(instance, monkeypatch, days):
-    boot_id, booted = orphans._boot()
+def test_a_living_run_outlives_clocks_that_jump(instance, kernel, days):
     assert end_orphans(instance) == []  # as the sensors do all the time
     shift = 0.0
     for jump in days:
         started_run(instance, os.getpid(), time.time() + shift)
-        shift += jump * 86400
-        monkeypatch.setattr(orphans, "_boot", lambda at=booted + shift: (boot_id, at))
+        shift += jump * DAY_S
+        kernel.show(shift)
         assert end_orphans(instance) == []
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="needs /proc")
-def test_a_run_from_before_the_machine_booted_again_is_ended(instance, monkeypatch):
-    boot_id, booted = orphans._boot()
-    monkeypatch.setattr(orphans, "_boot", lambda: ("the boot before", booted - 86400))
-    run_id = started_run(instance, os.getpid(), time.time() - 86000)
+def test_a_run_from_before_the_machine_booted_again_is_ended(instance, kernel):
+    kernel.show(-DAY_S, boot_id="the boot before")
+    run_id = started_run(instance, os.getpid(), time.time() - DAY_S)
     assert end_orphans(instance) == []
-    monkeypatch.setattr(orphans, "_boot", lambda: (boot_id, booted))
+    kernel.show(0, boot_id="this boot")
     assert end_orphans(instance) == [run_id]
+
+
+def test_a_run_that_was_killed_before_it_began_is_ended_once_it_has_long_been_silent(instance):
+    @dg.job
+    def killed_early():
+        pass
+
+    run_id = instance.create_run_for_job(killed_early).run_id
+    now = pd.Timestamp.now(tz="UTC").tz_localize(None)
+    assert end_orphans(instance, now=now) == []
+    later = now + SILENCE + pd.Timedelta(minutes=1)
+    assert end_orphans(instance, dry_run=True, now=later) == end_orphans(instance, now=later) == [run_id]
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.FAILURE

@@ -1,13 +1,15 @@
-"""Looking into the stored rows of a feature key: which names they have, and some of them as they stand."""
+"""Looking into the stored rows of a key: the names that they have, their months, and the values of some of them."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import duckdb
 import pandas as pd
 
 from feature_backfill.store.database import scalar
-from feature_backfill.store.features import TABLE, in_parts, stored_hours
+from feature_backfill.store.features import TABLE, stored_hours
+from feature_backfill.store.parsing import in_parts
 
 
 def name_sets(connection: duckdb.DuckDBPyConnection, feature_key: str) -> list[tuple[list[str], pd.DatetimeIndex]]:
@@ -27,6 +29,34 @@ def name_sets(connection: duckdb.DuckDBPyConnection, feature_key: str) -> list[t
     alike = sorted((pd.DatetimeIndex(hours) for _, hours in rows.groupby("names")["ts"]), key=len, reverse=True)
     sql = f"SELECT json_keys(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?"
     return [(scalar(connection, sql, [feature_key, hours[0]]) or [], hours) for hours in alike]
+
+
+@dataclass(frozen=True)
+class Month:
+    """The rows of a key in one calendar month: its first hour, how many rows, and a digest that changes with any."""
+
+    first: pd.Timestamp
+    rows: int
+    digest: int
+
+
+def months_of(
+    connection: duckdb.DuckDBPyConnection, feature_key: str, start: pd.Timestamp | None, end: pd.Timestamp | None
+) -> list[Month]:
+    """The months in which a key has rows from start to end, both included, ascending. The table must exist.
+
+    Reads every row. Another version of DuckDB may give another digest for the same rows.
+    """
+    found = connection.execute(
+        f"""
+        SELECT date_trunc('month', ts) AS month, count(*), bit_xor(hash(ts, CAST(features AS VARCHAR)))
+        FROM {TABLE} WHERE feature_key = $feature_key
+          AND ts >= coalesce($start, TIMESTAMP '-infinity') AND ts <= coalesce($end, TIMESTAMP 'infinity')
+        GROUP BY month ORDER BY month
+        """,
+        {"feature_key": feature_key, "start": start, "end": end},
+    ).fetchall()
+    return [Month(pd.Timestamp(month), rows, digest) for month, rows, digest in found]
 
 
 def values_at(

@@ -1,0 +1,199 @@
+"""Reading stored features as numbers: one key or several, of one market or several, as one frame."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from feature_backfill.errors import UserError
+from feature_backfill.store.bounds import Bound, utc_bound
+from feature_backfill.store.database import connect, database_path, scalar
+from feature_backfill.store.features import TABLE, require_features_table, stored_hours
+from feature_backfill.store.parsing import parse_values
+
+_NAMES_SHOWN = 10
+
+Dtype = Literal["float64", "float32"]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows to read of one key of one market: their hours (ascending) and their own or the chosen names."""
+
+    market: str
+    feature_key: str
+    connection: duckdb.DuckDBPyConnection
+    hours: pd.DatetimeIndex
+    names: list[str]
+
+
+def read_features(
+    database: Path | str | Mapping[str, Path | str],
+    feature_key: str | Sequence[str],
+    start: Bound = None,
+    end: Bound = None,
+    columns: Sequence[str] | None = None,
+    dtype: Dtype = "float64",
+) -> pd.DataFrame:
+    """The stored features of one key or several, of one market or several, as one frame.
+
+    Parameters
+    ----------
+    database : path, or mapping of market name to path
+        The DuckDB file with the features; opened read-only. A mapping reads several markets into one frame.
+    feature_key : str, or sequence of str
+        The key of the rows. A sequence reads several keys into one frame; every market must have each of them.
+    start, end : timestamp or str, optional
+        The first and the last hour, both included. UTC, unless they carry an offset. By default all that is stored.
+    columns : sequence of str, optional
+        The features to read, in this order. By default those of the newest row in the range, in its order. With
+        several keys or markets, all of them must have the same features, and the first of them decides the order.
+    dtype : {"float64", "float32"}
+        float32 takes half the memory; it rounds values to about seven digits, and those beyond 3.4e38 to infinity.
+
+    Returns
+    -------
+    DataFrame
+        Rows x features. The index is "ts" (UTC-naive, ascending) for one key of one market, otherwise a MultiIndex:
+        (feature_key, ts) for several keys, (market, ts) for several markets, (market, feature_key, ts) for both, in the
+        order given. NaN where a row lacks a feature or has null; the bare tokens NaN, Infinity and -Infinity read as
+        what they say. Without rows in the range, an empty frame.
+
+    Raises
+    ------
+    UserError
+        If a file, the table or a key does not exist; if the table has an unexpected schema; if the newest row of a key
+        lacks one of the columns; if the keys have different features and `columns` is not given; if a key or a column
+        is named twice; if a bound is no timestamp.
+
+    Notes
+    -----
+    Reading takes, besides the frame, as much memory as the frame, or 128 MiB if the frame is smaller. While it lasts,
+    no other process can write to the databases.
+
+    Examples
+    --------
+    >>> read_features("btc.duckdb", "prod", "2024-01-01", columns=["close_rsi_14_1H"])
+    >>> read_features({"btc": "btc.duckdb", "eth": "eth.duckdb"}, "prod", dtype="float32").loc["eth"]
+    """
+    markets = database if isinstance(database, Mapping) else {"": database}
+    keys = [feature_key] if isinstance(feature_key, str) else list(feature_key)
+    _require_choice(markets, keys, columns, dtype)
+    first, last = utc_bound("start", start), utc_bound("end", end)
+    with ExitStack() as stack:
+        found = []
+        for market, path in markets.items():
+            connection = stack.enter_context(connect(Path(path), read_only=True))
+            for key in keys:
+                _require_key(connection, key)
+                hours = stored_hours(connection, key, first, last)
+                found.append(_Rows(market, key, connection, hours, _names(connection, key, hours, columns)))
+        names = _common_names(found)
+        values = _values(found, names, dtype)
+    levels = (isinstance(database, Mapping), not isinstance(feature_key, str))
+    return pd.DataFrame(values, index=_index(found, *levels), columns=names, copy=False)
+
+
+def newest_names(database: Path | str, feature_key: str, start: Bound = None, end: Bound = None) -> list[str]:
+    """The features of the newest row of a key from start to end, in its order; empty if there is no row in the range.
+
+    Raises UserError as read_features does.
+    """
+    first, last = utc_bound("start", start), utc_bound("end", end)
+    with connect(Path(database), read_only=True) as connection:
+        _require_key(connection, feature_key)
+        return _names(connection, feature_key, stored_hours(connection, feature_key, first, last), None)
+
+
+def _require_choice(
+    markets: Mapping[str, Path | str], keys: Sequence[str], columns: Sequence[str] | None, dtype: str
+) -> None:
+    if dtype not in get_args(Dtype):
+        raise UserError(f"dtype {dtype!r}: features are read as {' or '.join(get_args(Dtype))}")
+    for what, given in (("database", list(markets)), ("feature_key", keys)):
+        if not given:
+            raise UserError(f"{what} is empty; name at least one")
+    for what, named in (("feature_key", keys), ("columns", columns or [])):
+        repeated = sorted({name for name in named if list(named).count(name) > 1})
+        if repeated:
+            raise UserError(f"{what} repeats {', '.join(repeated)}; give each name once")
+
+
+def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
+    require_features_table(connection)
+    rows = connection.execute(f"SELECT DISTINCT feature_key FROM {TABLE} ORDER BY feature_key").fetchall()
+    keys = [key for (key,) in rows]
+    if feature_key not in keys:
+        raise UserError(
+            f"no features under the key {feature_key} in {database_path(connection)}; "
+            f"the keys there: {', '.join(keys) or 'none'}"
+        )
+
+
+def _names(
+    connection: duckdb.DuckDBPyConnection, feature_key: str, hours: pd.DatetimeIndex, columns: Sequence[str] | None
+) -> list[str]:
+    """The columns, which the newest row must have, or else the names of that row."""
+    if hours.empty:
+        return list(columns or [])
+    newest = hours[-1]
+    names: list[str] = scalar(
+        connection, f"SELECT json_keys(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?", [feature_key, newest]
+    )
+    unknown = [column for column in columns or [] if column not in set(names)]
+    if unknown:
+        raise UserError(
+            f"no such feature under the key {feature_key} at {newest} in {database_path(connection)}: "
+            f"{_some(unknown)}; it has {_some(names)}"
+        )
+    return names if columns is None else list(columns)
+
+
+def _common_names(found: Sequence[_Rows]) -> list[str]:
+    """The names that all have, in the order of the first. A key without rows in the range has no say."""
+    with_rows = [rows for rows in found if len(rows.hours)] or found[:1]
+    every = dict.fromkeys(name for rows in with_rows for name in rows.names)
+    lacking = {
+        f"{rows.feature_key}{rows.market and f' of {rows.market}'}": [
+            name for name in every if name not in set(rows.names)
+        ]
+        for rows in with_rows
+    }
+    if any(lacking.values()):
+        differences = "; ".join(f"{place} lacks {_some(names)}" for place, names in lacking.items() if names)
+        raise UserError(f"the keys have different features: {differences}. Choose those that all have with columns")
+    return with_rows[0].names
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _values(found: Sequence[_Rows], names: Sequence[str], dtype: Dtype) -> np.ndarray:
+    """The values, rows x names; each connection is closed after its last row, which frees its memory."""
+    ends = np.cumsum([len(rows.hours) for rows in found])
+    values = np.full((len(names), ends[-1]), np.nan, dtype)
+    for position, (rows, end) in enumerate(zip(found, ends, strict=True)):
+        parse_values(rows.connection, rows.feature_key, rows.hours, names, values[:, end - len(rows.hours) : end])
+        if all(later.connection is not rows.connection for later in found[position + 1 :]):
+            rows.connection.close()
+    return values.T
+
+
+def _index(found: Sequence[_Rows], by_market: bool, by_key: bool) -> pd.Index:
+    if not by_market and not by_key:
+        return found[0].hours
+    lengths = [len(rows.hours) for rows in found]
+    markets = np.repeat(np.array([rows.market for rows in found], dtype=object), lengths)
+    keys = np.repeat(np.array([rows.feature_key for rows in found], dtype=object), lengths)
+    hours = found[0].hours.append([rows.hours for rows in found[1:]])
+    if by_market and by_key:
+        return pd.MultiIndex.from_arrays([markets, keys, hours], names=["market", "feature_key", "ts"])
+    outer, name = (markets, "market") if by_market else (keys, "feature_key")
+    return pd.MultiIndex.from_arrays([outer, hours], names=[name, "ts"])

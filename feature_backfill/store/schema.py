@@ -1,0 +1,91 @@
+"""What tables a database has: their names, columns, types and primary keys."""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from feature_backfill.errors import UserError
+from feature_backfill.store.database import database_path, quoted
+
+
+def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """The SQL types of the columns of a table or view, by name, in its order.
+
+    Raises UserError, listing the tables there are, if this one is missing.
+    """
+    return {name: sql_type for name, sql_type, _ in _required_columns(connection, table)}
+
+
+def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether the database has a table or view of this name. Not for a transaction, which a broken view would abort."""
+    return bool(_columns(connection, table))
+
+
+def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables and views of the database, by name."""
+    rows = connection.execute(
+        "SELECT DISTINCT table_name FROM duckdb_columns() WHERE NOT internal"
+        " AND database_name = current_database() AND schema_name = current_schema() ORDER BY table_name"
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def has_own_table(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
+) -> bool:
+    """Whether one of the project's own tables is there. Raises UserError as require_schema does."""
+    if not has_table(connection, table):
+        return False
+    require_schema(connection, table, columns, primary_key)
+    return True
+
+
+def require_schema(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
+) -> None:
+    """Require a table to have exactly these columns, types and primary key.
+
+    columns: type by name, as describe_table spells them. Raises UserError that says what differs.
+    """
+    described = _required_columns(connection, table)
+    found = {name: sql_type for name, sql_type, _ in described}
+    differences = [f"column {name} is missing" for name in columns if name not in found]
+    differences += [f"column {name} is not expected" for name in found if name not in columns]
+    differences += [
+        f"column {name} is {found[name]} instead of {sql_type}"
+        for name, sql_type in columns.items()
+        if found.get(name, sql_type) != sql_type
+    ]
+    key = [name for name, _, in_key in described if in_key]
+    if set(key) != set(primary_key):
+        differences.append(f"the primary key is ({', '.join(key)}) instead of ({', '.join(primary_key)})")
+    if differences:
+        raise UserError(
+            f"table {table} of {database_path(connection)} has an unexpected schema: {'; '.join(differences)}. "
+            "Rename it or choose another database"
+        )
+
+
+def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
+    columns = _columns(connection, table)
+    if not columns:
+        present = table_names(connection)
+        if table.lower() in map(str.lower, present):
+            raise UserError(f"view {table} of {database_path(connection)} is broken: what it reads from has changed")
+        raise UserError(
+            f"no table {table} in {database_path(connection)}; the tables there: {', '.join(present) or 'none'}"
+        )
+    return columns
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
+    """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
+    if table.lower() not in map(str.lower, table_names(connection)):
+        # DESCRIBE would take the name for that of a file or of a Python variable.
+        return []
+    try:
+        # Not pragma_table_info, which finds no table with a double quote in its name before DuckDB 2.
+        described = connection.execute(f"DESCRIBE main.{quoted(table)}").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):  # a broken view
+        return []
+    return [(name, sql_type, key == "PRI") for name, sql_type, _, key, *_ in described]

@@ -1,0 +1,28 @@
+import dagster as dg
+import pytest
+
+from feature_backfill.hours import HOUR
+from feature_backfill_tests.automation.repairs.views import LAST, START
+from feature_backfill_tests.markets import FIRST, configure, small_market
+
+
+@pytest.fixture
+def market(tmp_path, monkeypatch):
+    """A market in the configs folder, with 46 partitions."""
+    market = small_market(tmp_path, hours=int((LAST - FIRST) / HOUR) + 1, first_hour=START)
+    configure(market, tmp_path / "configs")
+    monkeypatch.setenv("FEATURE_BACKFILL_CONFIGS", str(tmp_path / "configs"))
+    return market
+
+
+@pytest.fixture
+def own_instance(tmp_path, monkeypatch):
+    """An instance with Dagster's default storage."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+@pytest.fixture(params=["instance", "own_instance"])
+def either_instance(request):
+    return request.getfixturevalue(request.param)

@@ -1,0 +1,200 @@
+"""The batched event log against Dagster's own: one history in both must leave the same records and answers."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as db
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+from dagster._core.test_utils import in_process_test_workspace
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_graphql.test.utils import execute_dagster_graphql
+
+from feature_backfill.dagster_internals.reports import report_runless
+from feature_backfill.event_log import BatchedSqliteEventLogStorage
+from feature_backfill_tests.dagster_internals import history
+from feature_backfill_tests.dagster_internals.history import (
+    BARS,
+    BATCHED,
+    FEATURES,
+    HOURLY,
+    HOURS,
+    OHLCV,
+    RUNS,
+    event_log,
+    is_batched,
+    live,
+    stored_rows,
+    versioned_ohlcv,
+)
+
+Pair = tuple[dg.DagsterInstance, dg.DagsterInstance]
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, no_waiting_for_the_disk: None) -> Iterator[Pair]:
+    """Dagster's own and the batched instance, both with the same history behind them."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_EVENT_BATCH_SIZE", "4")  # several batches a run, the last one not full
+        opened = []
+        for name, overrides in (("own", {}), ("batched", BATCHED)):
+            home = str(tmp_path_factory.mktemp(name))
+            instance = stack.enter_context(dg.instance_for_test(overrides=overrides, temp_dir=home))
+            assert is_batched(instance) == (name == "batched")
+            live(instance)
+            opened.append(instance)
+        yield opened[0], opened[1]
+
+
+@pytest.mark.parametrize("shard", ["index", "", *RUNS])
+def test_the_databases_hold_the_same_rows(pair: Pair, shard: str) -> None:
+    own, batched = (stored_rows(event_log(instance), shard) for instance in pair)
+    assert len(own["event_logs"]) > 0
+    assert batched == own
+
+
+def test_a_run_logs_the_same_events_in_the_same_order(pair: Pair) -> None:
+    def log(instance: dg.DagsterInstance, run_id: str) -> list[tuple[Any, ...]]:
+        events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
+        return [(event.event_type, event.asset_key, event.partition, event.step_key) for event in events]
+
+    own, batched = ([log(instance, run_id) for run_id in RUNS] for instance in pair)
+    assert batched == own
+    observed = [partition for kind, _, partition, _ in batched[1] if kind is dg.DagsterEventType.ASSET_OBSERVATION]
+    assert observed == [HOURS[3], HOURS[9]]
+
+
+def test_partition_status_is_what_happened(pair: Pair) -> None:
+    for instance in pair:
+        pictures = {}
+        for key in (OHLCV, BARS, FEATURES):
+            status = instance.get_status_by_partition(key, HOURS, HOURLY)
+            assert status is not None
+            pictures[key.to_user_string()] = "".join(state.value[0] if state else "." for state in status.values())
+        assert pictures == {  # Materialized, Failed, In progress
+            "ohlcv": "MMMMMM..MMMM............",
+            "bars": "MMMMMMMMMMMMMMMMMM......",
+            "features": "MMM.MMMMFFFFFMM.FF..III.",
+        }
+
+
+def test_materialized_hours_latest_runs_and_cached_status_agree(pair: Pair) -> None:
+    def answers(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
+        [record] = instance.get_asset_records([key])
+        latest = record.asset_entry.last_materialization
+        return {
+            "materialized": instance.get_materialized_partitions(key),
+            "by partition": event_log(instance).get_latest_storage_id_by_partition(
+                key, dg.DagsterEventType.ASSET_MATERIALIZATION
+            ),
+            "latest": latest and (latest.run_id, latest.asset_materialization, record.asset_entry.last_run_id),
+            "cached": get_and_update_asset_status_cache_value(instance, key, HOURLY),
+        }
+
+    for key in (OHLCV, BARS, FEATURES):
+        own, batched = (answers(instance, key) for instance in pair)
+        assert batched == own
+
+
+QUERY = """
+query Market($keys: [AssetKeyInput!]!, $hours: [String!]!) {
+  assetNodes(assetKeys: $keys) {
+    assetKey { path }
+    partitionStats { numMaterialized numFailed numMaterializing numPartitions }
+    assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } }
+    latestMaterializationByPartition(partitions: $hours) { partition runId metadataEntries { label } }
+    latestRunForPartition(partition: "2024-01-01-13:00") { runId status }
+    assetObservations { partition runId metadataEntries { ... on TextMetadataEntry { text } } }
+    assetMaterializations { partition runId tags { key value } }
+  }
+  assetsLatestInfo(assetKeys: $keys) {
+    latestRun { runId status } inProgressRunIds unstartedRunIds latestMaterialization { partition runId }
+  }
+  runsOrError { ... on Runs { results {
+    runId status assetMaterializations { partition }
+    eventConnection(limit: 1000) { events { __typename ... on MessageEvent { level stepKey } } }
+  } } }
+}
+"""
+
+
+def test_the_webserver_gives_the_same_answers(pair: Pair) -> None:
+    origin = LoadableTargetOrigin(module_name=history.__name__, attribute="defs")
+    variables = {"keys": [key.to_graphql_input() for key in (OHLCV, BARS, FEATURES)], "hours": HOURS}
+    answers = []
+    for instance in pair:
+        with in_process_test_workspace(instance, origin) as workspace:
+            answers.append(execute_dagster_graphql(workspace, QUERY, variables).data)
+    own, batched = answers
+    assert batched == own
+
+
+def test_any_batch_leaves_what_its_events_leave_one_by_one(pair: Pair, tmp_path: Path) -> None:
+    events = [*pair[0].all_logs(RUNS[1]), *pair[0].all_logs(RUNS[2]), *pair[0].all_logs("")[:2]]
+    one_by_one = SqliteEventLogStorage(str(tmp_path / "own"))
+    for event in events:
+        one_by_one.store_event(event)
+    at_once = BatchedSqliteEventLogStorage(str(tmp_path / "batched"))
+    at_once.store_event_batch(events)
+    for shard in ("index", RUNS[1], RUNS[2], ""):
+        assert stored_rows(at_once, shard) == stored_rows(one_by_one, shard)
+
+
+def test_opening_the_instance_turns_batches_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "7")
+    with dg.instance_for_test(overrides=BATCHED):
+        assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "7"  # the operator's choice stands
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    commits: list[Any] = []
+    count = commits.append
+    with dg.instance_for_test(overrides=BATCHED) as instance:
+        report_runless(instance, versioned_ohlcv(HOURS[:2]))  # creates the database
+        db.event.listen(db.Engine, "commit", count)
+        report_runless(instance, versioned_ohlcv(HOURS[2:]))
+        db.event.remove(db.Engine, "commit", count)
+        assert len(commits) == 2
+        assert instance.get_materialized_partitions(OHLCV) == set(HOURS)
+
+
+def test_switching_on_and_off_keeps_the_history(tmp_path: Path) -> None:
+    for hour, overrides in ((HOURS[0], {}), (HOURS[1], BATCHED), (HOURS[2], {})):
+        with dg.instance_for_test(overrides=overrides, temp_dir=str(tmp_path)) as instance:
+            report_runless(instance, versioned_ohlcv([hour]))
+    with dg.instance_for_test(overrides=BATCHED, temp_dir=str(tmp_path)) as instance:
+        assert instance.get_materialized_partitions(OHLCV) == set(HOURS[:3])
+
+
+def test_a_home_with_a_tilde_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    BatchedSqliteEventLogStorage.from_config_value(None, {"base_dir": "~/dagster"})
+    assert (tmp_path / "dagster" / "history" / "runs" / "index.db").is_file()
+
+
+def test_readers_and_another_writer_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "5")
+
+    def write(instance: dg.DagsterInstance, name: str) -> None:
+        for some in (HOURS[start : start + 5] for start in range(0, len(HOURS), 5)):
+            report_runless(instance, [(dg.AssetMaterialization(name), some)])
+
+    def read(instance: dg.DagsterInstance) -> list[int]:
+        counts = [0]
+        while counts[-1] < len(HOURS):
+            counts.append(len(instance.get_materialized_partitions(OHLCV)))
+        return counts
+
+    with dg.instance_for_test(overrides=BATCHED) as instance, ExitStack() as stack, ThreadPoolExecutor(3) as pool:
+        writer, rival, reader = (stack.enter_context(dg.DagsterInstance.from_ref(instance.get_ref())) for _ in range(3))
+        reading = pool.submit(read, reader)
+        for writing in (pool.submit(write, writer, "ohlcv"), pool.submit(write, rival, "bars")):
+            writing.result()
+        assert reading.result() == sorted(reading.result())
+        assert instance.get_materialized_partitions(BARS) == set(HOURS)
