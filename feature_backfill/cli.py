@@ -53,6 +53,10 @@ def parser() -> argparse.ArgumentParser:
     _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
     _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
     _add_keys(commands.add_parser("keys", help="the feature keys of a database, and what a row of each is"))
+    _add_retire_key(
+        commands.add_parser("retire-key", help="start a feature key anew; its rows stay readable as they were")
+    )
+    _add_prune(commands.add_parser("prune", help="forget rows that were replaced long ago"))
     _add_convert(commands.add_parser("convert", help="rewrite a DuckDB file so that it takes an eighth of the space"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
@@ -142,6 +146,7 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--duckdb", type=Path, help="database of OHLCV and features")
     command.add_argument("--start", help="first hour; without it the first stored")
     command.add_argument("--end", help="last hour; without it the last stored")
+    command.add_argument("--as-of", help="export the rows as they stood at this time (UTC), not as they are now")
     names = command.add_mutually_exclusive_group()
     names.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
     names.add_argument("--feature-list", type=Path, help="JSON array of the features to export, in this order (all)")
@@ -167,6 +172,17 @@ def _add_check(command: argparse.ArgumentParser) -> None:
 def _add_keys(command: argparse.ArgumentParser) -> None:
     command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
     command.add_argument("--json", action="store_true", help="print a JSON list with an object for each key")
+
+
+def _add_retire_key(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feature-key", required=True, help="key whose rows are moved to the replaced rows")
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+
+
+def _add_prune(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--before", required=True, help="time (UTC); rows that were replaced earlier are dropped")
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+    command.add_argument("--feature-key", help="key of the rows (all)")
 
 
 def _add_convert(command: argparse.ArgumentParser) -> None:

@@ -62,7 +62,7 @@ class KeyContract:
         if differences:
             raise UserError(
                 f"the key {feature_key} of {database} holds other rows: {'; '.join(differences)}. Use another feature "
-                "key, or replace all rows of this one with: feature-backfill run --replace-key"
+                "key, or start this one anew with feature-backfill retire-key, which keeps its rows readable"
             )
         return replace(self, missing=known.missing or self.missing or "null")
 

@@ -76,7 +76,7 @@ def test_other_names_are_refused(started, capsys, flags, message):
     assert run(*flags()) == 2
     error = capsys.readouterr().err
     assert message in error
-    assert "Use another feature key, or replace all rows of this one" in error
+    assert "Use another feature key, or start this one anew with feature-backfill retire-key" in error
     assert rows(started) == before
 
 

@@ -140,7 +140,15 @@ def _compute_and_store(
             ensure_features_table(connection)
             contract = claim_key(connection, feature_set.key, feature_set.contract(market))
             inputs = plan.digests[hours].to_numpy()
-            write_features(connection, feature_set.key, frame, contract.missing or "null", inputs, feature_set.settings)
+            write_features(
+                connection,
+                feature_set.key,
+                frame,
+                contract.missing or "null",
+                inputs,
+                feature_set.settings,
+                f"run {context.run_id}",
+            )
         progress.stored(len(hours))
         context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
         preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]

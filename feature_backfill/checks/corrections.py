@@ -6,6 +6,8 @@ from feature_backfill.assets.decisions import staleness_of
 from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.store.database import connect
+from feature_backfill.store.replaced import count_replaced
 
 
 def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
@@ -16,6 +18,8 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     """
     stored = hours_with_rows(market, feature_set)
     found = staleness_of(market, feature_set, stored)
+    with connect(market.target_database, read_only=True) as connection:
+        replaced = count_replaced(connection, feature_set.key)
     stale, other = found.stale, found.other_settings
     text = f"{len(stored)} rows, {len(stale) or 'none'} stale"
     if len(stale):
@@ -23,6 +27,7 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
             f", the newest {newest_range(stale)}: OHLCV was corrected after they were stored; "
             f"feature-backfill recompute-stale --feature-key {feature_set.key}"
         )
+    text += f"; {replaced} rows were ever replaced" if replaced else ""
     if len(found.unsound):
         text += f"; {len(found.unsound)} of them rest on rows that are gone or bad now and cannot be computed anew"
     if len(other):
@@ -36,6 +41,7 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
             "hours_no_longer_sound": len(found.unsound),
             "hours_of_other_settings": len(other),
             "hours_stored_by_others": len(found.unknown),
+            "rows_ever_replaced": replaced,
             **listed("stale", ranges(stale)),
             **listed("of_other_settings", ranges(other)),
         },

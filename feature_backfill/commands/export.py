@@ -20,11 +20,14 @@ def execute(options: argparse.Namespace) -> int:
     """Write the rows to a file, or to files of the months that are new or changed, and say what was written."""
     database = feature_database(options)
     start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
+    as_of = parsed_hour("--as-of", options.as_of)
+    if options.monthly and as_of is not None:
+        raise UserError("--as-of goes with one file, not with --monthly, whose later calls extend what is there")
     if options.monthly:
         start, end = _whole_months(start, end)
     elif options.file.suffix.lower() != ".parquet":
         raise UserError(f"{options.file} would be a Parquet file; call it .parquet, or give --monthly for a folder")
-    stored = newest_names(database, options.feature_key, start, end)
+    stored = newest_names(database, options.feature_key, start, end, as_of)
     if not stored:
         raise UserError(f"no row of {options.feature_key} from {start or 'the first'} to {end or 'the last'}")
     chosen = options.columns
@@ -46,7 +49,8 @@ def _one(
     end: pd.Timestamp | None,
     names: Sequence[str],
 ) -> str:
-    features = read_features(database, options.feature_key, start, end, names, dtype=options.dtype)
+    as_of = parsed_hour("--as-of", options.as_of)
+    features = read_features(database, options.feature_key, start, end, names, dtype=options.dtype, as_of=as_of)
     write_parquet(features, options.file)
     hours, columns = features.shape
     return f"{options.file}: {hours} hours of {columns} features, {features.index[0]} .. {features.index[-1]}"

@@ -105,14 +105,16 @@ def read_features(
     return pd.DataFrame(values, index=_index(found, *levels), columns=names, copy=False)
 
 
-def newest_names(database: Path | str, feature_key: str, start: Bound = None, end: Bound = None) -> list[str]:
+def newest_names(
+    database: Path | str, feature_key: str, start: Bound = None, end: Bound = None, as_of: Bound = None
+) -> list[str]:
     """The features of the newest row of a key from start to end, in its order; empty if there is no row in the range.
 
-    Raises UserError as read_features does.
+    as_of: look at the rows as they stood then. Raises UserError as read_features does.
     """
-    first, last = utc_bound("start", start), utc_bound("end", end)
+    first, last, moment = utc_bound("start", start), utc_bound("end", end), utc_bound("as_of", as_of)
     with connect(Path(database), read_only=True) as connection:
-        source = _source(connection, feature_key, None)
+        source = _source(connection, feature_key, moment)
         return _names(source, source.hours(first, last), None)
 
 
