@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
     _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
     _add_keys(commands.add_parser("keys", help="the feature keys of a database, and what a row of each is"))
+    _add_convert(commands.add_parser("convert", help="rewrite a DuckDB file so that it takes an eighth of the space"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
@@ -166,6 +167,11 @@ def _add_check(command: argparse.ArgumentParser) -> None:
 def _add_keys(command: argparse.ArgumentParser) -> None:
     command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
     command.add_argument("--json", action="store_true", help="print a JSON list with an object for each key")
+
+
+def _add_convert(command: argparse.ArgumentParser) -> None:
+    command.add_argument("database", type=Path, metavar="FILE.duckdb", help="database to rewrite, in place")
+    command.add_argument("--no-backup", action="store_true", help="do not keep the old file as FILE.duckdb.bak")
 
 
 def _add_repair(command: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from feature_backfill.checks.market import FEATURES_CHECKS, OHLCV_CHECKS
-from feature_backfill.cli import BAD_ARGUMENTS, DONE, FAILED, main
+from feature_backfill.cli import main
+from feature_backfill.errors import BAD_ARGUMENTS, DONE, FAILED
 from feature_backfill.hours import last_closed_hour
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 

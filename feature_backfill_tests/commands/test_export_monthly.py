@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_backfill.cli import BAD_ARGUMENTS, DONE, main
+from feature_backfill.cli import main
+from feature_backfill.errors import BAD_ARGUMENTS, DONE
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, write_features
 

@@ -88,13 +88,9 @@ def test_a_clock_that_jumps_there_and_back(scene: Scene, instance: dg.DagsterIns
     assert shown == set(partition_keys(pd.DatetimeIndex(before["ts"])))
 
 
-def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance, clock: Clock
-) -> None:
+def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_closed(scene: Scene, clock: Clock) -> None:
     """Two hours ahead, the bar of the running hour looks closed; its row is computed from half a bar."""
-    monkeypatch.chdir(tmp_path)
-    market = small_market(tmp_path, name=TABLE)
-    (feature_set,) = market.feature_sets
+    market, feature_set = scene.market, scene.feature_set
     running = LAST - 3 * HOUR
     assert running == running.floor("4h"), "a 4H bar ends with the hour"
     execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", running)
@@ -102,7 +98,7 @@ def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_clos
     half = "volume = volume / 2, high = greatest(open, close)"
     execute(market, f"UPDATE {TABLE} SET {half} WHERE timestamp = ?", running)
     clock.set(running + pd.Timedelta(minutes=150))
-    assert main(["run", *FLAGS, "--start", str(running - 9 * HOUR)]) == 0
+    assert main(["run", *scene.flags, "--start", str(running - 9 * HOUR)]) == 0
     early = stored(market)
     assert early["ts"].iloc[-1] == running
 
@@ -115,7 +111,7 @@ def test_a_bar_that_a_fast_clock_took_for_closed_is_found_once_its_hour_has_clos
     assert not found.passed
     assert f"10 rows, 1 stale, the newest {running}" in found.description
     assert not parity(market, feature_set, 10, 1).passed
-    assert main(["recompute-stale", *FLAGS]) == 0
+    assert main(["recompute-stale", *scene.flags]) == 0
     assert corrections(market, feature_set).passed
     assert parity(market, feature_set, 10, 1).passed
     renewed = stored(market)

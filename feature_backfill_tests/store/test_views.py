@@ -7,8 +7,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from feature_backfill.cli import BAD_ARGUMENTS, DONE, main
-from feature_backfill.errors import UserError
+from feature_backfill.cli import main
+from feature_backfill.errors import BAD_ARGUMENTS, DONE, UserError
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, write_features
 from feature_backfill.store.views import create_view

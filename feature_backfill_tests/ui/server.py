@@ -56,11 +56,11 @@ class Server:
     """The GraphQL API of a running webserver."""
 
     def __init__(self, port: int):
-        self._url = f"http://127.0.0.1:{port}/graphql"
+        self.address = f"http://127.0.0.1:{port}"
 
     def ask(self, query: str, **variables: object) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(f"{self.address}/graphql", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer["errors"]
