@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -115,7 +115,9 @@ def database_path(connection: duckdb.DuckDBPyConnection) -> str:
     return path or "the database in memory"
 
 
-def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> Any:
+def scalar(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> Any:
     """The first value of the only row of a query, None if it has no row.
 
     fetchone() would leave the result open, which bars the connection from some other work.

@@ -13,23 +13,26 @@ from feature_backfill.contracts import Missing
 from feature_backfill.store.contracts import forget_key
 from feature_backfill.store.database import ROW_GROUP_SIZE, scalar, transaction
 from feature_backfill.store.inputs import delete_inputs, ensure_inputs_table, replace_inputs
+from feature_backfill.store.replaced import delete_replaced, ensure_replaced_table, keep_replaced, retire_rows
 from feature_backfill.store.schema import has_own_table, require_schema
 
 TABLE = "features"
 _COLUMNS = {"feature_key": "VARCHAR", "ts": "TIMESTAMP", "features": "JSON", "created_at": "TIMESTAMP"}
 _PRIMARY_KEY = ("feature_key", "ts")
 
-# The rows to write appear to DuckDB under this name, which must not hide a table of the database.
+# The rows to write appear to DuckDB under these names, which must not hide a table of the database.
 _INCOMING = "__incoming_features__"
+_STAGED = "__staged_features__"
+_NOW = "current_timestamp AT TIME ZONE 'UTC'"
 _ROWS_PER_TRANSACTION = 4 * ROW_GROUP_SIZE
 # DuckDB makes the JSON of one batch in one thread.
 _ROWS_PER_BATCH = ROW_GROUP_SIZE // 2
 
 
 def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the features table, and that of their inputs, where there is none.
+    """Create the tables of features, of their inputs and of replaced rows where there are none.
 
-    Raises UserError if one there is has another schema.
+    Raises UserError if one has an unexpected schema.
     """
     connection.execute(
         f"""
@@ -44,6 +47,7 @@ def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
     )
     require_features_table(connection)
     ensure_inputs_table(connection)
+    ensure_replaced_table(connection)
 
 
 def require_features_table(connection: duckdb.DuckDBPyConnection) -> None:
@@ -99,15 +103,20 @@ def write_features(
     missing: Missing = "null",
     inputs: NDArray[np.uint64] | None = None,
     settings: str = "",
+    replaced_by: str = "overwrite",
 ) -> int:
     """Store one row for every hour of a frame, in place of the rows that these hours have; no other row is touched.
 
     frame: distinct hours (UTC-naive) x features (float64). The JSON has the columns in their order, every value a float
     in the fewest digits that give the same float again. inputs: a digest an hour of what its row was computed from, if
-    that is known; settings: how it was computed. The tables must exist. Rows go in by transactions of bounded size: an
-    hour that is overwritten is never missing to a reader, and a crash loses no stored row.
+    that is known; settings: how it was computed. replaced_by: kept with the rows that are replaced. The tables must
+    exist.
 
-    Returns the number of rows written.
+    A stored row that equals the new one byte for byte stays, with its created_at; one that differs goes to the table of
+    replaced rows. Rows are written in transactions of bounded size: a reader never misses an hour that is overwritten,
+    and a crash loses no stored row.
+
+    Returns the number of hours of the frame.
     """
     for start in range(0, len(frame), _ROWS_PER_TRANSACTION):
         part = slice(start, start + _ROWS_PER_TRANSACTION)
@@ -115,14 +124,10 @@ def write_features(
         connection.register(_INCOMING, rows)
         try:
             with transaction(connection):
-                connection.execute(
-                    f"DELETE FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {_INCOMING})", [feature_key]
-                )
-                connection.execute(
-                    f"INSERT INTO {TABLE} (feature_key, ts, features, created_at)"
-                    f" SELECT ?, ts, to_json(features), current_timestamp AT TIME ZONE 'UTC' FROM {_INCOMING}",
-                    [feature_key],
-                )
+                if _any_stored(connection, feature_key):
+                    _replace_incoming(connection, feature_key, replaced_by)
+                else:
+                    _insert(connection, feature_key, f"SELECT ts, to_json(features), {_NOW} FROM {_INCOMING}")
                 replace_inputs(connection, feature_key, _INCOMING, settings)
         finally:
             connection.unregister(_INCOMING)
@@ -130,13 +135,64 @@ def write_features(
 
 
 def delete_features(connection: duckdb.DuckDBPyConnection, feature_key: str) -> int:
-    """Delete all rows of a feature key; returns how many there were."""
+    """Delete all rows of a feature key, those that were replaced included; returns how many were stored."""
     if not has_features_table(connection):
         return 0
-    deleted = int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
-    delete_inputs(connection, feature_key)
-    forget_key(connection, feature_key)
+    ensure_features_table(connection)
+    with transaction(connection):
+        deleted = int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
+        delete_inputs(connection, feature_key)
+        delete_replaced(connection, feature_key)
+        forget_key(connection, feature_key)
     return deleted
+
+
+def retire_key(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced_by: str) -> int:
+    """Move all rows of a key to the replaced rows and forget its contract, in one transaction. The tables must exist.
+
+    Returns the number of rows. The key is then as good as new; its rows can still be read as they stood before.
+    """
+    with transaction(connection):
+        retire_rows(connection, feature_key, replaced_by)
+        retired = int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
+        delete_inputs(connection, feature_key)
+        forget_key(connection, feature_key)
+    return retired
+
+
+def _any_stored(connection: duckdb.DuckDBPyConnection, feature_key: str) -> bool:
+    sql = f"SELECT count(*) FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {_INCOMING})"
+    return bool(scalar(connection, sql, [feature_key]))
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, feature_key: str, rows: str) -> None:
+    """Insert what a query gives as (ts, features, created_at)."""
+    connection.execute(
+        f"INSERT INTO {TABLE} (feature_key, ts, features, created_at) SELECT ?, * FROM ({rows})", [feature_key]
+    )
+
+
+def _replace_incoming(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced_by: str) -> None:
+    """Store the incoming rows that differ from the stored ones, and keep those that they replace."""
+    connection.execute(
+        f"""
+        CREATE TEMP TABLE {_STAGED} AS
+        SELECT ts, to_json(incoming.features) AS features,
+            greatest({_NOW}, stored.created_at + INTERVAL 1 microsecond) AS created_at
+        FROM {_INCOMING} AS incoming
+        LEFT JOIN (SELECT ts, created_at FROM {TABLE} WHERE feature_key = ?) AS stored USING (ts)
+        """,
+        [feature_key],
+    )
+    connection.execute(
+        f"DELETE FROM {_STAGED} AS staged USING {TABLE} AS stored WHERE stored.feature_key = ?"
+        " AND stored.ts = staged.ts AND stored.features::VARCHAR = staged.features::VARCHAR",
+        [feature_key],
+    )
+    keep_replaced(connection, feature_key, _STAGED, replaced_by)
+    connection.execute(f"DELETE FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {_STAGED})", [feature_key])
+    _insert(connection, feature_key, f"SELECT ts, features, created_at FROM {_STAGED}")
+    connection.execute(f"DROP TABLE {_STAGED}")
 
 
 def _incoming_rows(frame: pd.DataFrame, missing: Missing, inputs: NDArray[np.uint64] | None) -> pa.Table:

@@ -40,15 +40,15 @@ def ensure_inputs_table(connection: duckdb.DuckDBPyConnection) -> None:
 def replace_inputs(connection: duckdb.DuckDBPyConnection, feature_key: str, incoming: str, settings: str) -> None:
     """Make the inputs of hours those of a view with the columns ts and digest, where a digest of NULL is none.
 
-    To be called in the transaction that stores the rows: they have its time.
+    To be called in the transaction that stores the rows, after them: the inputs take over their created_at.
     """
     connection.execute(
         f"DELETE FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {incoming})", [feature_key]
     )
     connection.execute(
-        f"INSERT INTO {TABLE} SELECT ?, ts, digest, ?, current_timestamp AT TIME ZONE 'UTC' FROM {incoming}"
-        " WHERE digest IS NOT NULL",
-        [feature_key, settings],
+        f"INSERT INTO {TABLE} SELECT feature_key, ts, digest, ?, created_at FROM {incoming} JOIN features USING (ts)"
+        " WHERE feature_key = ? AND digest IS NOT NULL",
+        [settings, feature_key],
     )
 
 

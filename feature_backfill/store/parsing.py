@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from feature_backfill.store.database import ROW_GROUP_SIZE, scalar
-from feature_backfill.store.features import TABLE
+from feature_backfill.store.database import ROW_GROUP_SIZE
+from feature_backfill.store.row_source import RowSource
 
 _ROWS_PER_PART = 4 * ROW_GROUP_SIZE
 _MIB = 2**20
@@ -51,13 +51,12 @@ def in_parts(
 
 
 def parse_values(
-    connection: duckdb.DuckDBPyConnection,
-    feature_key: str,
+    source: RowSource,
     hours: pd.DatetimeIndex,
     names: Sequence[str],
     values: NDArray[np.floating],
 ) -> None:
-    """Write the values of a key's rows into an array, names x hours, that was filled with NaN.
+    """Write the values of rows into an array, names x hours, that was filled with NaN.
 
     hours: ascending, all those between the first and the last that have a row. What lacks in a row stays NaN. Takes as
     much memory as the array, or 128 MiB if the array is smaller, besides the array.
@@ -65,10 +64,9 @@ def parse_values(
     if hours.empty or not names:
         return
     structure = json.dumps(dict.fromkeys(names, "DOUBLE"))
-    sql = f"SELECT ts, from_json(features, ?) AS features FROM {TABLE} WHERE feature_key = ? AND ts BETWEEN ? AND ?"
 
     def parse(cursor: duckdb.DuckDBPyConnection, part: pd.DatetimeIndex) -> None:
-        rows = _arrow_table(cursor, sql, [structure, feature_key, part[0], part[-1]])
+        rows = _arrow_table(source.on(cursor), part[0], part[-1], structure)
         at = hours.searchsorted(part[0]) + part.get_indexer(rows["ts"].to_numpy())
         structs = rows["features"].combine_chunks()
         with np.errstate(over="ignore"):  # beyond the range of float32: infinite
@@ -76,12 +74,10 @@ def parse_values(
                 values[column, at] = structs.field(name).to_numpy(zero_copy_only=False)
 
     memory = max(_LEAST_MEMORY, values.nbytes)
-    length = scalar(
-        connection, f"SELECT strlen(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?", [feature_key, hours[-1]]
-    )
+    ((length,),) = source.select("strlen(features)", hours[-1], hours[-1]).fetchall()
     rows_per_part = min(_ROWS_PER_PART, max(1, _JSON_PER_PART // length))
-    with _memory_limit(connection, memory):
-        in_parts(connection, hours, parse, rows_per_part, min(os.cpu_count() or 1, memory // _MEMORY_PER_PART))
+    with _memory_limit(source.connection, memory):
+        in_parts(source.connection, hours, parse, rows_per_part, min(os.cpu_count() or 1, memory // _MEMORY_PER_PART))
 
 
 @contextmanager
@@ -95,10 +91,11 @@ def _memory_limit(connection: duckdb.DuckDBPyConnection, size: int) -> Iterator[
         connection.execute("RESET memory_limit")
 
 
-def _arrow_table(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: list[object]) -> pa.Table:
-    """The result of a query; if it does not fit into the memory limit, the limit is lifted."""
+def _arrow_table(source: RowSource, start: pd.Timestamp, end: pd.Timestamp, structure: str) -> pa.Table:
+    """The parsed rows from start to end. If they do not fit into the memory limit, the limit is lifted."""
+    what = "ts, from_json(features, $structure) AS features"
     try:
-        return cursor.sql(sql, params=parameters).to_arrow_table()
+        return source.select(what, start, end, structure=structure).to_arrow_table()
     except duckdb.OutOfMemoryException:
-        cursor.execute("RESET memory_limit")
-        return cursor.sql(sql, params=parameters).to_arrow_table()
+        source.connection.execute("RESET memory_limit")
+        return source.select(what, start, end, structure=structure).to_arrow_table()

@@ -12,9 +12,10 @@ import pandas as pd
 
 from feature_backfill.errors import UserError
 from feature_backfill.store.bounds import Bound, utc_bound
-from feature_backfill.store.database import connect, database_path, scalar
-from feature_backfill.store.features import TABLE, require_features_table, stored_hours
+from feature_backfill.store.database import connect, database_path
+from feature_backfill.store.features import require_features_table
 from feature_backfill.store.parsing import parse_values
+from feature_backfill.store.row_source import RowSource, keys_with_rows
 
 _NAMES_SHOWN = 10
 
@@ -26,8 +27,7 @@ class _Rows:
     """The rows to read of one key of one market: their hours (ascending) and their own or the chosen names."""
 
     market: str
-    feature_key: str
-    connection: duckdb.DuckDBPyConnection
+    source: RowSource
     hours: pd.DatetimeIndex
     names: list[str]
 
@@ -39,6 +39,7 @@ def read_features(
     end: Bound = None,
     columns: Sequence[str] | None = None,
     dtype: Dtype = "float64",
+    as_of: Bound = None,
 ) -> pd.DataFrame:
     """The stored features of one key or several, of one market or several, as one frame.
 
@@ -55,6 +56,11 @@ def read_features(
         several keys or markets, all of them must have the same features, and the first of them decides the order.
     dtype : {"float64", "float32"}
         float32 takes half the memory; it rounds values to about seven digits, and those beyond 3.4e38 to infinity.
+
+    as_of : timestamp or str, optional
+        Read the rows as they stood at this time (UTC): what a model saw that ran then, not what was corrected later.
+        Needs the replaced rows, see `feature-backfill prune`. Rows that the project did not write are known since the
+        time in their created_at.
 
     Returns
     -------
@@ -84,15 +90,15 @@ def read_features(
     markets = database if isinstance(database, Mapping) else {"": database}
     keys = [feature_key] if isinstance(feature_key, str) else list(feature_key)
     _require_choice(markets, keys, columns, dtype)
-    first, last = utc_bound("start", start), utc_bound("end", end)
+    first, last, moment = utc_bound("start", start), utc_bound("end", end), utc_bound("as_of", as_of)
     with ExitStack() as stack:
         found = []
         for market, path in markets.items():
             connection = stack.enter_context(connect(Path(path), read_only=True))
             for key in keys:
-                _require_key(connection, key)
-                hours = stored_hours(connection, key, first, last)
-                found.append(_Rows(market, key, connection, hours, _names(connection, key, hours, columns)))
+                source = _source(connection, key, moment)
+                hours = source.hours(first, last)
+                found.append(_Rows(market, source, hours, _names(source, hours, columns)))
         names = _common_names(found)
         values = _values(found, names, dtype)
     levels = (isinstance(database, Mapping), not isinstance(feature_key, str))
@@ -106,8 +112,8 @@ def newest_names(database: Path | str, feature_key: str, start: Bound = None, en
     """
     first, last = utc_bound("start", start), utc_bound("end", end)
     with connect(Path(database), read_only=True) as connection:
-        _require_key(connection, feature_key)
-        return _names(connection, feature_key, stored_hours(connection, feature_key, first, last), None)
+        source = _source(connection, feature_key, None)
+        return _names(source, source.hours(first, last), None)
 
 
 def _require_choice(
@@ -124,31 +130,28 @@ def _require_choice(
             raise UserError(f"{what} repeats {', '.join(repeated)}; give each name once")
 
 
-def _require_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
+def _source(connection: duckdb.DuckDBPyConnection, feature_key: str, as_of: pd.Timestamp | None) -> RowSource:
+    """The rows of a key. Raises UserError if it has none and never had any."""
     require_features_table(connection)
-    rows = connection.execute(f"SELECT DISTINCT feature_key FROM {TABLE} ORDER BY feature_key").fetchall()
-    keys = [key for (key,) in rows]
+    keys = keys_with_rows(connection)
     if feature_key not in keys:
         raise UserError(
             f"no features under the key {feature_key} in {database_path(connection)}; "
             f"the keys there: {', '.join(keys) or 'none'}"
         )
+    return RowSource(connection, feature_key, as_of)
 
 
-def _names(
-    connection: duckdb.DuckDBPyConnection, feature_key: str, hours: pd.DatetimeIndex, columns: Sequence[str] | None
-) -> list[str]:
+def _names(source: RowSource, hours: pd.DatetimeIndex, columns: Sequence[str] | None) -> list[str]:
     """The columns, which the newest row must have, or else the names of that row."""
     if hours.empty:
         return list(columns or [])
     newest = hours[-1]
-    names: list[str] = scalar(
-        connection, f"SELECT json_keys(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?", [feature_key, newest]
-    )
+    names = source.names(newest)
     unknown = [column for column in columns or [] if column not in set(names)]
     if unknown:
         raise UserError(
-            f"no such feature under the key {feature_key} at {newest} in {database_path(connection)}: "
+            f"no such feature under the key {source.feature_key} at {newest} in {database_path(source.connection)}: "
             f"{_some(unknown)}; it has {_some(names)}"
         )
     return names if columns is None else list(columns)
@@ -159,7 +162,7 @@ def _common_names(found: Sequence[_Rows]) -> list[str]:
     with_rows = [rows for rows in found if len(rows.hours)] or found[:1]
     every = dict.fromkeys(name for rows in with_rows for name in rows.names)
     lacking = {
-        f"{rows.feature_key}{rows.market and f' of {rows.market}'}": [
+        f"{rows.source.feature_key}{rows.market and f' of {rows.market}'}": [
             name for name in every if name not in set(rows.names)
         ]
         for rows in with_rows
@@ -180,9 +183,10 @@ def _values(found: Sequence[_Rows], names: Sequence[str], dtype: Dtype) -> np.nd
     ends = np.cumsum([len(rows.hours) for rows in found])
     values = np.full((len(names), ends[-1]), np.nan, dtype)
     for position, (rows, end) in enumerate(zip(found, ends, strict=True)):
-        parse_values(rows.connection, rows.feature_key, rows.hours, names, values[:, end - len(rows.hours) : end])
-        if all(later.connection is not rows.connection for later in found[position + 1 :]):
-            rows.connection.close()
+        parse_values(rows.source, rows.hours, names, values[:, end - len(rows.hours) : end])
+        connection = rows.source.connection
+        if all(later.source.connection is not connection for later in found[position + 1 :]):
+            connection.close()
     return values.T
 
 
@@ -191,7 +195,7 @@ def _index(found: Sequence[_Rows], by_market: bool, by_key: bool) -> pd.Index:
         return found[0].hours
     lengths = [len(rows.hours) for rows in found]
     markets = np.repeat(np.array([rows.market for rows in found], dtype=object), lengths)
-    keys = np.repeat(np.array([rows.feature_key for rows in found], dtype=object), lengths)
+    keys = np.repeat(np.array([rows.source.feature_key for rows in found], dtype=object), lengths)
     hours = found[0].hours.append([rows.hours for rows in found[1:]])
     if by_market and by_key:
         return pd.MultiIndex.from_arrays([markets, keys, hours], names=["market", "feature_key", "ts"])

@@ -10,10 +10,9 @@ from feature_backfill.cli import main
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.automation.ticks import Sensor
-from feature_backfill_tests.markets import LAST, TABLE, small_market
+from feature_backfill_tests.markets import LAST, LOOKBACK, WHERE, small_market, window
 
-FLAGS = ["--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE, "--feature-key", "short"]
-FLAGS += ["--base-hours", "48", "--timeframes", "1H", "4H"]
+FLAGS = (*WHERE, *LOOKBACK, "--feature-key", "short")
 HEADERS, BLOCK = 3 * 4096, 262_144
 FAILED = 3
 
@@ -22,15 +21,15 @@ FAILED = 3
 def market(tmp_path, monkeypatch, dagster_home):
     monkeypatch.chdir(tmp_path)
     market = small_market(tmp_path)
-    assert main(["run", *FLAGS, "--start", str(LAST - 99 * HOUR), "--end", str(LAST - HOUR)]) == 0
+    assert main(["run", *FLAGS, *window(LAST - 99 * HOUR, LAST - HOUR)]) == 0
     return market
 
 
 def damaged(path: Path) -> bytes:
-    """Change a few bytes at the head of the second half of the blocks; the first ones hold what opening reads."""
+    """Change a few bytes at the head of every block but the first, which opening reads."""
     content = bytearray(path.read_bytes())
     blocks = (len(content) - HEADERS) // BLOCK
-    for block in range((blocks + 1) // 2, blocks):
+    for block in range(1, blocks):
         start = HEADERS + block * BLOCK
         content[start : start + 8] = bytes(byte ^ 0xFF for byte in content[start : start + 8])
     path.write_bytes(content)
@@ -47,7 +46,7 @@ def require_one_line(capsys, path: Path) -> None:
 def test_damaged_ohlcv_fails_every_command_that_reads_it(market, capsys, command):
     damaged(market.source.database)
     before = market.target_database.read_bytes()
-    hours = ["--start", str(LAST - 9 * HOUR), "--end", str(LAST)] if command == "run" else []
+    hours = window(LAST - 9 * HOUR, LAST) if command == "run" else ()
     capsys.readouterr()
     assert main([command, *FLAGS, *hours]) == FAILED
     require_one_line(capsys, market.source.database)
