@@ -12,8 +12,8 @@ Rests on these facts of Dagster 1.13.27 (with SQLAlchemy 2), none of them public
 * events come in batches if `DAGSTER_EVENT_BATCH_SIZE` is set, and go to `store_event_batch`;
 * a range is planned in one event if the storage says that it supports this.
 
-Without it everything works, slower: Dagster's own SQLite event log takes 16 ms per hour and asset, this one 0.1 to 0.2.
-`python -m benchmarks bookkeeping` measures both.
+Without it everything works, slower: Dagster's own SQLite event log takes more than a hundred times as long
+(`python -m benchmarks bookkeeping`).
 """
 
 import json

@@ -2,7 +2,7 @@
 
 Rests on these facts of Dagster 1.13.27, none of them public: `get_concurrency_info`, `get_concurrency_run_ids` and
 `free_concurrency_slots_for_run` of the event log storage, which the storage of an ephemeral instance does not support.
-Dagster shows and frees slots in its UI and with `dagster instance concurrency`; for code there is no public way.
+Dagster shows and frees slots in its UI; for code there is no public way.
 """
 
 from collections.abc import Set

@@ -19,6 +19,7 @@ from typing import Any
 
 import feature_backfill.assets.bars
 import feature_backfill.assets.features
+import feature_backfill.assets.run_events
 import feature_backfill.commands.repair
 import feature_backfill.commands.run
 from feature_backfill.cli import main
@@ -153,13 +154,13 @@ def create_without_room(path: Path) -> None:
 
 
 def disk_full_for_events() -> None:
-    report = feature_backfill.assets.features.report_hours
+    report = feature_backfill.assets.run_events.report_hours
 
     def report_hours(*arguments: Any) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))  # of which the log needs some
         report(*arguments)
 
-    feature_backfill.assets.features.report_hours = report_hours
+    feature_backfill.assets.run_events.report_hours = report_hours
 
 
 def impatient() -> None:
