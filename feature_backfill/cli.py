@@ -53,9 +53,8 @@ def parser() -> argparse.ArgumentParser:
     _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
     _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
     _add_keys(commands.add_parser("keys", help="the feature keys of a database, and what a row of each is"))
-    _add_retire_key(
-        commands.add_parser("retire-key", help="start a feature key anew; its rows stay readable as they were")
-    )
+    _add_forget_ohlcv(commands.add_parser("forget-ohlcv", help="after OHLCV was moved or renamed"))
+    _add_retire_key(commands.add_parser("retire-key", help="start a feature key anew; its rows stay readable"))
     _add_prune(commands.add_parser("prune", help="forget rows that were replaced long ago"))
     _add_convert(commands.add_parser("convert", help="rewrite a DuckDB file so that it takes an eighth of the space"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
@@ -172,6 +171,10 @@ def _add_check(command: argparse.ArgumentParser) -> None:
 def _add_keys(command: argparse.ArgumentParser) -> None:
     command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
     command.add_argument("--json", action="store_true", help="print a JSON list with an object for each key")
+
+
+def _add_forget_ohlcv(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
 
 
 def _add_retire_key(command: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """The contract of a feature key: what every row under it holds, and which OHLCV it is computed from."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,6 +12,8 @@ Missing = Literal["null", "nan"]
 
 NAMED = 3
 
+IF_MOVED = "If it is the same OHLCV, moved or renamed, say so with feature-backfill forget-ohlcv"
+
 
 @dataclass(frozen=True)
 class OhlcvIdentity:
@@ -20,9 +23,15 @@ class OhlcvIdentity:
     database: str
     table: str
 
+    @property
+    def is_named_after_table(self) -> bool:
+        """Whether the market's name says nothing: a market that only flags describe is named after its table."""
+        return self.market == re.sub(r"\W", "_", self.table, flags=re.ASCII)
+
     def is_same(self, other: "OhlcvIdentity") -> bool:
-        """Whether both are one OHLCV. The file may have moved, or the market may have got another name; not both."""
-        return self.table == other.table and (self.market == other.market or self.database == other.database)
+        """Whether both are one OHLCV: the same table of the same file or, wherever the file is, of the same market."""
+        same_market = self.market == other.market and not self.is_named_after_table
+        return self.table == other.table and (self.database == other.database or same_market)
 
     def __str__(self) -> str:
         return f"market {self.market} (table {self.table} of {self.database})"
@@ -60,9 +69,10 @@ class KeyContract:
             return replace(self, missing=self.missing or "null")
         differences = known.differences(self)
         if differences:
+            moved = f". {IF_MOVED}" if known.ohlcv and self.ohlcv and not known.ohlcv.is_same(self.ohlcv) else ""
             raise UserError(
                 f"the key {feature_key} of {database} holds other rows: {'; '.join(differences)}. Use another feature "
-                "key, or start this one anew with feature-backfill retire-key, which keeps its rows readable"
+                f"key, or start this one anew with feature-backfill retire-key, which keeps its rows readable{moved}"
             )
         return replace(self, missing=known.missing or self.missing or "null")
 

@@ -105,7 +105,8 @@ def source(*statements: str, table: str = TABLE) -> Callable[[], list[str]]:
 
     def given() -> list[str]:
         execute(SOURCE, *statements)
-        return run("--dry-run", "--table", table)
+        own_target = () if table == TABLE else ("--feat-duckdb", "another.duckdb")
+        return run("--dry-run", "--table", table, *own_target)
 
     return given
 
@@ -205,7 +206,7 @@ def wide_parquet() -> list[str]:
 def feature_list(content: str | bytes) -> Callable[[], list[str]]:
     def given() -> list[str]:
         Path("list.json").write_bytes(content if isinstance(content, bytes) else content.encode())
-        return run("--dry-run", "--feature-list", "list.json")
+        return run("--dry-run", "--feature-list", "list.json", "--feature-key", "listed")
 
     return given
 

@@ -49,6 +49,7 @@ def template(tmp_path_factory):
         patched.chdir(folder)
         patched.setenv("DAGSTER_HOME", str(folder / "home"))
         assert main(run(hours=window(LAST - 9 * HOUR, LAST - 5 * HOUR))) == DONE
+        assert main(["forget-ohlcv", "--feat-duckdb", TARGET]) == DONE  # each copy has its OHLCV elsewhere
     return folder
 
 
@@ -149,8 +150,11 @@ def test_names_are_never_sql(folder):
     before = stored(market)
     table, key = 'x"; DROP TABLE features; --', 'a\'; DELETE FROM features; -- "é" 比特币'
     execute(SOURCE, f'CREATE TABLE "{table.replace(chr(34), 2 * chr(34))}" AS FROM {TABLE}')
-    assert main(run("--table", table, "--feature-key", key)) == DONE
-    assert list(stored(market, key)["ts"]) == list(hour_range(LAST - 2 * HOUR, LAST))
+    assert main(run("--feature-key", key)) == DONE
+    assert main(run("--feature-key", key, "--table", table, "--feat-duckdb", "another.duckdb")) == DONE
+    for database in (market.target_database, folder / "another.duckdb"):
+        rows = stored(market.model_copy(update={"target_database": database}), key)
+        assert list(rows["ts"]) == list(hour_range(LAST - 2 * HOUR, LAST))
     pd.testing.assert_frame_equal(stored(market), before)
 
 

@@ -105,12 +105,13 @@ def second_market(market, table="other_1h"):
     return ("--duckdb", "other.duckdb", "--feat-duckdb", "features.duckdb", "--table", table)
 
 
+@pytest.mark.parametrize("table", [TABLE, "other_1h"], ids=["a table of the same name", "another table"])
 @pytest.mark.parametrize("key", ["short", "other"])
 @pytest.mark.parametrize("hours", [HOURS_ASKED, ("--dry-run", *HOURS_ASKED)])
-def test_another_market_from_flags_is_refused_also_under_another_key(market, capsys, key, hours):
+def test_another_market_from_flags_is_refused_also_under_another_key(market, capsys, key, hours, table):
     assert run(hours=("--start", str(EARLIER[0]), "--end", str(EARLIER[-1]))) == 0
     before = rows(market)
-    assert main(["run", *second_market(market), "--feature-key", key, *SHORT, *hours]) == 2
+    assert main(["run", *second_market(market, table), "--feature-key", key, *SHORT, *hours]) == 2
     assert "holds the bars of market" in capsys.readouterr().err
     assert rows(market) == before
 
@@ -131,10 +132,14 @@ def test_two_markets_of_configs_cannot_share_a_target_database(market, capsys):
     assert not market.target_database.exists()
 
 
-def test_a_market_that_got_a_yaml_or_moved_its_file_is_the_same(market, tmp_path):
+def test_a_market_that_got_a_yaml_or_moved_its_file_is_the_same(market, tmp_path, capsys):
     assert run() == 0
     market.source.database.rename(tmp_path / "moved.duckdb")
-    assert run(where=("--duckdb", "moved.duckdb", *WHERE[2:]), hours=("--start", str(LAST - 5 * HOUR))) == 0
+    moved = ("--duckdb", "moved.duckdb", *WHERE[2:])
+    assert run(where=moved, hours=("--start", str(LAST - 5 * HOUR))) == 2
+    assert "forget-ohlcv" in capsys.readouterr().err
+    assert main(["forget-ohlcv", "--feat-duckdb", "features.duckdb"]) == 0
+    assert run(where=moved, hours=("--start", str(LAST - 5 * HOUR))) == 0
     Path("configs").mkdir()
     Path("configs", "btc.yaml").write_text(
         f"name: btc\nfirst_hour: 2025-01-01\nsource: {{database: ../moved.duckdb, table: {TABLE}}}\n"

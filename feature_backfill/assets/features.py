@@ -147,7 +147,7 @@ def _compute_and_store(
                 contract.missing or "null",
                 inputs,
                 feature_set.settings,
-                f"run {context.run_id}",
+                f"run {context.run.run_id}",
             )
         progress.stored(len(hours))
         context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")

@@ -6,9 +6,9 @@
 
 import duckdb
 
-from feature_backfill.contracts import KeyContract, Missing, OhlcvIdentity
+from feature_backfill.contracts import IF_MOVED, KeyContract, Missing, OhlcvIdentity
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, scalar
+from feature_backfill.store.database import database_path, scalar, transaction
 from feature_backfill.store.schema import has_own_table, has_table, require_schema
 
 KEYS_TABLE, BARS_SOURCE_TABLE = "feature_keys", "bars_source"
@@ -35,7 +35,10 @@ def claim_key(connection: duckdb.DuckDBPyConnection, feature_key: str, wanted: K
 
     Raises UserError, and records nothing, if the rows of the key are of another contract.
     """
-    contract = wanted.continuing(known_contract(connection, feature_key), feature_key, database_path(connection))
+    known = known_contract(connection, feature_key)
+    contract = wanted.continuing(known, feature_key, database_path(connection))
+    if known == contract:
+        return contract
     _create_table(connection, KEYS_TABLE, _KEYS_COLUMNS, _KEYS_PRIMARY_KEY)
     ohlcv = contract.ohlcv
     connection.execute(
@@ -111,6 +114,8 @@ def _spelling(connection: duckdb.DuckDBPyConnection, feature_key: str, newest: o
 def claim_bars(connection: duckdb.DuckDBPyConnection, wanted: OhlcvIdentity) -> None:
     """Record whose bars the database holds. Raises UserError, and records nothing, if they are another market's."""
     require_bars_of(connection, wanted)
+    if _bars_holders(connection) == [wanted]:
+        return
     _create_table(connection, BARS_SOURCE_TABLE, _BARS_COLUMNS, ())
     connection.execute(f"DELETE FROM {BARS_SOURCE_TABLE}")
     connection.execute(
@@ -120,16 +125,29 @@ def claim_bars(connection: duckdb.DuckDBPyConnection, wanted: OhlcvIdentity) -> 
 
 def require_bars_of(connection: duckdb.DuckDBPyConnection, wanted: OhlcvIdentity) -> None:
     """Raise UserError if the database holds bars of another market."""
-    if not has_own_table(connection, BARS_SOURCE_TABLE, _BARS_COLUMNS, ()):
-        return
-    rows = connection.execute(f"SELECT * FROM {BARS_SOURCE_TABLE}").fetchall()
-    holders = [OhlcvIdentity(*row) for row in rows]
-    others = [holder for holder in holders if not holder.is_same(wanted)]
+    others = [holder for holder in _bars_holders(connection) if not holder.is_same(wanted)]
     if others:
         raise UserError(
             f"{database_path(connection)} holds the bars of {others[0]}, not of {wanted}; give each market a target "
-            "database of its own (target_database in the YAML, --feat-duckdb on the command line)"
+            f"database of its own (target_database in the YAML, --feat-duckdb on the command line). {IF_MOVED}"
         )
+
+
+def _bars_holders(connection: duckdb.DuckDBPyConnection) -> list[OhlcvIdentity]:
+    """Whose bars the database holds, as recorded: one OHLCV, or none."""
+    if not has_own_table(connection, BARS_SOURCE_TABLE, _BARS_COLUMNS, ()):
+        return []
+    rows = connection.execute(f"SELECT * FROM {BARS_SOURCE_TABLE}").fetchall()
+    return [OhlcvIdentity(*row) for row in rows]
+
+
+def forget_ohlcv(connection: duckdb.DuckDBPyConnection) -> None:
+    """Forget which OHLCV the bars and the keys were computed from. The next run records its own."""
+    with transaction(connection):
+        if has_table(connection, BARS_SOURCE_TABLE):
+            connection.execute(f"DELETE FROM {BARS_SOURCE_TABLE}")
+        if has_table(connection, KEYS_TABLE):
+            connection.execute(f"UPDATE {KEYS_TABLE} SET market = NULL, ohlcv_database = NULL, ohlcv_table = NULL")
 
 
 def _create_table(

@@ -86,7 +86,7 @@ def test_rows_whose_own_hour_is_gone_are_named_too(market, capsys):
     assert recompute_stale() == 0
     output = capsys.readouterr().out
     assert "short: 2 of 100 stored hours are stale" in output
-    assert f"skipped 2 hours, absent: {LAST - HOUR} .. {LAST}" in output
+    assert f"skipped 2 hours, no row in OHLCV: {LAST - HOUR} .. {LAST}" in output
     pd.testing.assert_frame_equal(stored(market), before)
 
 
@@ -102,12 +102,15 @@ def test_of_rows_that_others_stored_nothing_is_known(market, capsys):
     [
         ["--base-hours", "24", "--buffer-hours", "24", "--timeframes", "1H", "4H"],  # as many hours
         ["--base-hours", "24", "--timeframes", "1H", "4H"],
-        ["--base-hours", "48", "--timeframes", "1H"],
     ],
 )
 def test_rows_stored_under_other_settings_are_left_alone(market, capsys, other):
+    """In a database without contracts. With them, other settings are refused."""
     before = stored(market)
     correct(market)
+    assert main(["recompute-stale", *FLAGS, *other]) == 2
+    assert "holds other rows: base hours: 48 there, 24 here" in capsys.readouterr().err
+    execute_on_target(market, "DROP TABLE feature_keys")
     assert main(["recompute-stale", *FLAGS, *other]) == 0
     output = capsys.readouterr().out
     assert "short: 0 of 100 stored hours are stale" in output

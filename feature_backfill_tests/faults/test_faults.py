@@ -13,6 +13,7 @@ from feature_backfill.automation.incremental import Cursor, next_request
 from feature_backfill.automation.runs import FIRST_PAUSE
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import HOUR, hour_range
+from feature_backfill.store.contracts import forget_ohlcv
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, write_features
 from feature_backfill_tests.faults import driver
@@ -31,7 +32,10 @@ assert LAST < GAP
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a market of which some hours are stored."""
     folder = new_home(tmp_path_factory.mktemp("prepared") / "scene")
-    Scene(folder, small_market(folder, name=TABLE)).finish("run", *window(STORED_FIRST, STORED_LAST))
+    market = small_market(folder, name=TABLE)
+    Scene(folder, market).finish("run", *window(STORED_FIRST, STORED_LAST))
+    with connect(market.target_database, read_only=False) as connection:
+        forget_ohlcv(connection)  # each copy has its OHLCV elsewhere
     return folder
 
 
