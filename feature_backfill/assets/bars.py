@@ -18,7 +18,7 @@ from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.store.bars import NO_BARS, bars_table, read_bars, write_bars
-from feature_backfill.store.contracts import claim_bars
+from feature_backfill.store.contracts import claim_bars, require_bars_of
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
 
@@ -75,8 +75,10 @@ def _refresh_bars(
     built = complete_bars(HourlyRows.of(ohlcv), timeframe)
     built = built[built["timestamp"] >= first]
     with target.get_connection() as connection:
+        require_bars_of(connection, market.ohlcv_identity)
+        written = write_bars(connection, timeframe, first, last, built)
         claim_bars(connection, market.ohlcv_identity)
-        return len(built), write_bars(connection, timeframe, first, last, built)
+    return len(built), written
 
 
 def checked_bars(market: Market, rows: HourlyRows, timeframes: Sequence[str]) -> dict[str, pd.DataFrame]:
