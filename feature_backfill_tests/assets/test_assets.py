@@ -20,6 +20,7 @@ from feature_backfill_tests.markets import (
     TABLE,
     append_ohlcv,
     execute,
+    execute_on_target,
     ohlcv_of,
     small_market,
     stored,

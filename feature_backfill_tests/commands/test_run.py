@@ -49,6 +49,10 @@ def test_a_window_is_stored_once_and_replaced_on_request(market, capsys):
     assert "nothing to compute: all stored, 10 hours" in capsys.readouterr().out
     pd.testing.assert_frame_equal(stored(market), before)
     assert run(*window(LAST - 9 * HOUR, LAST), "--overwrite") == 0
+    pd.testing.assert_frame_equal(stored(market), before)
+    execute_on_target(market, "UPDATE features SET features = '{}'")
+    assert run(*window(LAST - 9 * HOUR, LAST), "--overwrite") == 0
+    pd.testing.assert_series_equal(stored(market)["features"], before["features"])
     assert (stored(market)["created_at"] > before["created_at"]).all()
     assert hashlib.sha256(market.source.database.read_bytes()).digest() == source
 
