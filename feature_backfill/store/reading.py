@@ -38,8 +38,8 @@ def read_features(
     start: Bound = None,
     end: Bound = None,
     columns: Sequence[str] | None = None,
-    dtype: Dtype = "float64",
     as_of: Bound = None,
+    dtype: Dtype = "float64",
 ) -> pd.DataFrame:
     """The stored features of one key or several, of one market or several, as one frame.
 
@@ -54,13 +54,12 @@ def read_features(
     columns : sequence of str, optional
         The features to read, in this order. By default those of the newest row in the range, in its order. With
         several keys or markets, all of them must have the same features, and the first of them decides the order.
-    dtype : {"float64", "float32"}
-        float32 takes half the memory; it rounds values to about seven digits, and those beyond 3.4e38 to infinity.
-
     as_of : timestamp or str, optional
         Read the rows as they stood at this time (UTC): what a model saw that ran then, not what was corrected later.
         Needs the replaced rows, see `feature-backfill prune`. Rows that the project did not write are known since the
         time in their created_at.
+    dtype : {"float64", "float32"}
+        float32 takes half the memory; it rounds values to about seven digits, and those beyond 3.4e38 to infinity.
 
     Returns
     -------
