@@ -57,6 +57,17 @@ class KeyContract:
         """The timeframes of the names, in their order."""
         return tuple(dict.fromkeys(name.rpartition("_")[2] for name in self.names))
 
+    def summary(self) -> dict[str, str | int | None]:
+        """The contract in a few values that a person can take in."""
+        return {
+            "features": len(self.names),
+            "timeframes": _joined(self.timeframes or self.used_timeframes),
+            "base_hours": self.base_hours,
+            "buffer_hours": self.buffer_hours,
+            "missing": self.missing or "as the stored rows have it, null in a new key",
+            "ohlcv": str(self.ohlcv) if self.ohlcv else None,
+        }
+
     def continuing(self, known: "KeyContract | None", feature_key: str, database: str) -> "KeyContract":
         """The contract under which new rows join those that a key has. Where this one leaves the spelling of missing
         values open, they take that of the rows; a new key takes null.

@@ -90,6 +90,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             "dagster/column_schema": column_schema(feature_set),
             "database": dg.MetadataValue.path(str(market.target_database)),
             "feature_key": feature_set.key,
+            "contract": dg.MetadataValue.json(feature_set.contract(market).summary()),
             **market_metadata(market),
         },
     )

@@ -8,7 +8,7 @@ from feature_backfill.commands.shared.instance import dagster_instance
 from feature_backfill.commands.shared.market import market_and_feature_set
 from feature_backfill.hours import contiguous_runs
 from feature_backfill.planning.plan import Keep
-from feature_backfill.planning.wording import skip_lines
+from feature_backfill.planning.wording import hours_of_features, skip_lines
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 
@@ -38,5 +38,5 @@ def execute(options: argparse.Namespace) -> int:
     if ranges and not options.dry_run:
         with dagster_instance() as instance:
             done = backfill(instance, market, feature_set, ranges, Keep.CURRENT)
-        print(f"computed {done.computed} hours anew in {done.seconds:.1f} s")
+        print(f"computed {hours_of_features(done.computed, feature_set)} anew in {done.seconds:.1f} s")
     return 0

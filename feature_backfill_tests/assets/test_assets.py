@@ -160,3 +160,10 @@ def test_the_column_schema_describes_the_stored_names(market):
     columns = metadata["dagster/column_schema"].columns
     assert [column.name for column in columns] == market.feature_sets[0].names
     assert all(column.description for column in columns)
+
+
+def test_the_asset_shows_the_contract_of_its_key(market):
+    assets = build_definitions([market]).resolve_asset_graph()
+    contract = assets.get(features_key(market, market.feature_sets[0])).metadata["contract"].value
+    assert (contract["features"], contract["timeframes"], contract["base_hours"]) == (220, "1H 4H", 48)
+    assert contract["ohlcv"].startswith("market small (table ohlcv_small_1h of ")

@@ -58,7 +58,7 @@ def test_a_correction_makes_the_hours_that_see_it_stale_until_they_are_computed_
     assert f"to compute {STALE[0]} .. {STALE[-1]}" in output
     pd.testing.assert_frame_equal(stored(market), before)
     assert recompute_stale() == 0
-    assert "computed 48 hours anew" in capsys.readouterr().out
+    assert "computed 48 hours of 220 features anew" in capsys.readouterr().out
     assert changed_hours(before, stored(market)) == list(STALE)
     assert recompute_stale() == 0
     assert "short: 0 of 100 stored hours are stale" in capsys.readouterr().out
