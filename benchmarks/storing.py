@@ -27,7 +27,7 @@ def find_stored(database: Path) -> None:
 
 
 def store(hours: int) -> tuple[float, float, float, float, float, float]:
-    """Seconds to write, to overwrite with other values, to see that all is stored, and to read; MiB to read, MiB of the file."""
+    """Seconds to write, overwrite with other values, see that all is stored, and read; MiB to read and of the file."""
     ohlcv, targets = ohlcv_and_targets(hours)
     frame = compute_features(ohlcv, targets).features
     with TemporaryDirectory() as folder:
