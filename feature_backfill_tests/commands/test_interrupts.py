@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+# A shell that starts jobs in the background has them ignore SIGINT; in the foreground it does not.
 BEGIN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from feature_backfill.__main__ import script
 
 class Announcement:

@@ -1,5 +1,6 @@
-import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -75,7 +76,7 @@ def test_what_a_crash_left_in_the_log_is_kept(path: Path) -> None:
         f"import duckdb, os; c = duckdb.connect({str(path)!r}); "
         "c.execute('CREATE TABLE late AS SELECT 1 AS i'); os._exit(0)"
     )
-    assert os.system(f'python -c "{crashed}"') == 0
+    subprocess.run([sys.executable, "-c", crashed], check=True)
     assert path.with_name(f"{path.name}.wal").exists()
     convert(path)
     with connect(path, read_only=True) as connection:
