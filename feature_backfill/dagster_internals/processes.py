@@ -27,7 +27,7 @@ def this_boot() -> Boot:
 
 
 def process_exists(pid: int, at: float, booted: float) -> bool:
-    """Whether the process that had a pid at a time exists; True if that cannot be told.
+    """Whether the process that had a pid at a time exists; True if nothing shows it.
 
     at, and booted, the time of the machine's boot: seconds since 1970, by one clock.
     """

@@ -19,7 +19,7 @@ HEADER_BYTES = 64 * 1024
 """How much of a CSV file is searched for the end of its header."""
 
 # The dialect is fixed, so that DuckDB cannot take a damaged line for a title or a comment; lines that do not have the
-# header's columns are told, not dropped in silence.
+# header's columns are reported, not dropped in silence.
 _READERS = {
     ".csv": "read_csv(?, header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"', comment = '',"
     " skip = 0, store_rejects = true, hive_partitioning = false)",
