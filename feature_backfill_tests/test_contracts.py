@@ -14,6 +14,7 @@ from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill_tests.markets import FIRST, HOURS, LAST, TABLE, small_market, stored
+from feature_backfill_tests.runs import failures, run_range
 from feature_backfill_tests.script_rows import store_as_the_script
 
 WHERE = ("--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE)
@@ -187,3 +188,64 @@ def test_a_contract_that_is_not_known_is_not_compared():
     assert wanted.continuing(KeyContract(("a", "b"), missing="nan"), "key", "db").missing == "nan"
     with pytest.raises(UserError, match="OHLCV: market eth"):
         wanted.continuing(KeyContract(("a", "b"), ohlcv=OhlcvIdentity("eth", "/y", "t")), "key", "db")
+
+
+def test_a_key_of_the_script_takes_no_rows_of_another_market_or_lookback(market, capsys):
+    """Such a key does not say what it was computed from; its rows do."""
+    store_as_the_script(market.target_database, market.feature_sets[0], ohlcv_of(market), EARLIER)
+    before = rows(market)
+    assert main(["run", *second_market(market), "--feature-key", "short", *SHORT, *HOURS_ASKED]) == 2
+    assert "10 of 10 rows under the key short" in capsys.readouterr().err
+    assert run("--base-hours", "72") == 2
+    assert "with 72 base hours and 0 buffer hours: they have another market or lookback" in capsys.readouterr().err
+    assert rows(market) == before
+    assert run() == 0
+
+
+def test_forgotten_ohlcv_must_still_be_the_same(market, capsys):
+    assert run(hours=("--start", str(EARLIER[0]), "--end", str(EARLIER[-1]))) == 0
+    assert main(["forget-ohlcv", "--feat-duckdb", "features.duckdb"]) == 0
+    before = rows(market)
+    assert main(["run", *second_market(market, TABLE), "--feature-key", "short", *SHORT, *HOURS_ASKED]) == 2
+    assert "10 of 10 rows under the key short" in capsys.readouterr().err
+    assert rows(market) == before
+    assert run() == 0
+
+
+def test_two_folders_that_share_a_target_and_a_market_name_are_two_markets(market, tmp_path, capsys):
+    """Copied YAML: the same name and table, another file."""
+    second_market(market, TABLE)
+    fields = f"table: {TABLE}}}\ntarget_database: ../../features.duckdb\nfeature_sets: "
+    for folder, database in (("first", "ohlcv"), ("second", "other")):
+        (tmp_path / folder / "configs").mkdir(parents=True)
+        (tmp_path / folder / "configs" / "btc.yaml").write_text(
+            f"name: btc\nfirst_hour: 2025-01-01\nsource: {{database: ../../{database}.duckdb, {fields}"
+            "[{key: short, base_hours: 48, timeframes: [1H, 4H]}]\n"
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path / "first")
+        assert main(["run", "--feature-key", "short", *HOURS_ASKED]) == 0
+        before = rows(market)
+        patch.chdir(tmp_path / "second")
+        later = ("--start", str(LAST - 9 * HOUR), "--end", str(LAST - 5 * HOUR))
+        assert main(["run", "--feature-key", "short", *later]) == 2
+    assert "3 of 3 rows under the key short" in capsys.readouterr().err
+    assert rows(market) == before
+
+
+def test_bars_of_another_market_are_not_overwritten(market, instance):
+    assert run(hours=("--start", str(LAST - 200 * HOUR), "--end", str(LAST))) == 0
+    second_market(market, TABLE)
+    with duckdb.connect(market.target_database) as connection:
+        connection.execute("DELETE FROM bars_source")
+        before = connection.execute("FROM bars_4h").fetchall()
+    other = market.model_copy(
+        update={
+            "source": market.source.model_copy(update={"database": market.source.database.with_name("other.duckdb")})
+        }
+    )
+    result = run_range(instance, other, LAST - 100 * HOUR, LAST)
+    assert not result.success
+    assert "bars in bars_4h of" in failures(result.all_events)[0]
+    with duckdb.connect(market.target_database, read_only=True) as connection:
+        assert connection.execute("FROM bars_4h").fetchall() == before

@@ -22,6 +22,9 @@ from feature_backfill.store.contracts import claim_bars, require_bars_of
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
 
+MOST_CORRECTED = 20
+"""So many bars of a range may differ from OHLCV before the stored ones count as another market's."""
+
 ROUNDING = 1e-12
 """Relative difference up to which a stored bar equals the bar that the hourly rows give."""
 
@@ -76,9 +79,21 @@ def _refresh_bars(
     built = built[built["timestamp"] >= first]
     with target.get_connection() as connection:
         require_bars_of(connection, market.ohlcv_identity)
+        _require_own_bars(market, timeframe, built, read_bars(connection, timeframe, first, last))
         written = write_bars(connection, timeframe, first, last, built)
         claim_bars(connection, market.ohlcv_identity)
     return len(built), written
+
+
+def _require_own_bars(market: Market, timeframe: str, built: pd.DataFrame, stored: pd.DataFrame) -> None:
+    """Raise UserError if most of the stored bars are not what OHLCV gives: more than a correction ever changes."""
+    _, differing, equal = bars_against_ohlcv(built, stored)
+    if len(differing) > max(len(equal), MOST_CORRECTED):
+        raise UserError(
+            f"{len(differing)} of {len(differing) + len(equal)} bars in {bars_table(timeframe)} of "
+            f"{market.target_database} are not what {market.ohlcv_identity} gives. If OHLCV was corrected as a whole, "
+            f"drop the table {bars_table(timeframe)}; if these are the bars of another market, use another database"
+        )
 
 
 def checked_bars(market: Market, rows: HourlyRows, timeframes: Sequence[str]) -> dict[str, pd.DataFrame]:

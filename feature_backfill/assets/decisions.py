@@ -1,18 +1,17 @@
 """Reads from a market's databases what a decision of planning rests on, and asks for it. Writes nothing."""
 
-import duckdb
 import pandas as pd
 
-from feature_backfill.config import FeatureSet, Market, asset_slug
+from feature_backfill.assets.joining import require_joinable
+from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.errors import UserError
 from feature_backfill.hours import last_closed_hour
 from feature_backfill.planning.plan import Facts, Keep, Plan, plan_hours
 from feature_backfill.planning.staleness import Staleness, staleness
 from feature_backfill.planning.standing import Standing, missing_by_kind, missing_hours
-from feature_backfill.store.contracts import known_contract, require_bars_of
-from feature_backfill.store.database import connect, database_path
-from feature_backfill.store.features import distinct_keys, stored_hours
+from feature_backfill.store.database import connect
+from feature_backfill.store.features import stored_hours
 from feature_backfill.store.inputs import stored_inputs
 from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
 
@@ -54,33 +53,15 @@ def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
     return Standing(stored[0], stored[-1], last, why)
 
 
-def require_own_asset(connection: duckdb.DuckDBPyConnection, feature_set: FeatureSet) -> None:
-    """Raise UserError if the database holds rows of another key that has the same asset in Dagster.
-
-    The asset would show the hours of both keys, and neither a run nor a repair could tell them apart.
-    """
-    others = [
-        key for key in distinct_keys(connection) if key != feature_set.key and asset_slug(key) == feature_set.slug
-    ]
-    if others:
-        raise UserError(
-            f"{database_path(connection)} holds rows of the key {others[0]!r}, whose asset in Dagster has the same "
-            f"name, {feature_set.slug}, as that of {feature_set.key!r}; rename this key, or use another database"
-        )
-
-
 def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, with_inputs: bool) -> Facts:
     """What the databases hold of hours and of their lookbacks."""
+    require_joinable(market, feature_set)
     first, last = hours[0], hours[-1]
     with connect(market.source.database, read_only=True) as connection:
         ohlcv = read_ohlcv(connection, market.source.table, feature_set.lookback.first_hour(first), last)
     stored, inputs = hours[:0], None
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
-            require_bars_of(connection, market.ohlcv_identity)
-            require_own_asset(connection, feature_set)
-            known = known_contract(connection, feature_set.key)
-            feature_set.contract(market).continuing(known, feature_set.key, str(market.target_database))
             stored = stored_hours(connection, feature_set.key, first, last)
             if with_inputs:
                 inputs = stored_inputs(connection, feature_set.key, first, last)

@@ -19,8 +19,8 @@ import pandas as pd
 from pydantic import Field
 
 from feature_backfill.assets.bars import bars_against_ohlcv
-from feature_backfill.assets.decisions import require_own_asset
 from feature_backfill.assets.failures import user_errors_fail_the_step
+from feature_backfill.assets.joining import require_own_asset
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.orphans import end_orphans

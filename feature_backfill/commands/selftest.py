@@ -1,10 +1,12 @@
-"""`feature-backfill selftest`: the whole way on the user's own databases, checked against rows that are stored there.
+"""`feature-backfill selftest`: the whole way on the user's own OHLCV, checked against the rows that are stored.
 
-Hours are computed under a test key, read back, compared with the rows of another key, and deleted again. Dagster's
-records of the test run are kept in memory only.
+Hours are computed through the project's assets into a database of their own, which is then deleted, and compared with
+the rows of a key. Dagster's records of the test are kept in memory only. Nothing of the user's is written.
 """
 
 import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import numpy as np
@@ -14,14 +16,14 @@ from feature_backfill.assets.decisions import plan_of
 from feature_backfill.commands.shared.backfill import backfill
 from feature_backfill.commands.shared.hours import parsed_hour, require_since_first_hour
 from feature_backfill.commands.shared.market import market_and_feature_set, market_with_key
-from feature_backfill.config import Market
+from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import HOUR
 from feature_backfill.planning.ranges import ranges_of_command
 from feature_backfill.planning.reach import resolved_range
 from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import delete_features, last_stored_hour, stored_hours
+from feature_backfill.store.features import last_stored_hour, stored_hours
 from feature_backfill.store.reading import read_features
 
 REACH = 24 * HOUR
@@ -36,38 +38,27 @@ def execute(options: argparse.Namespace) -> int:
     if options.duckdb is None:
         options.market = market_with_key(options.market, options.compare_key).name
     market, feature_set = market_and_feature_set(options, options.feature_key)
-    _require_unused(market, feature_set.key)
     hours = _hours_to_compare(options, market)
-    plan = plan_of(market, feature_set, hours)
+    with TemporaryDirectory(prefix="feature_backfill_selftest.") as folder:
+        apart = market.model_copy(update={"target_database": Path(folder, "features.duckdb")})
+        return _compare(market, apart, feature_set, options.compare_key, hours)
+
+
+def _compare(market: Market, apart: Market, feature_set: FeatureSet, compare_key: str, hours: pd.DatetimeIndex) -> int:
+    """Compute the hours apart from the market's target database, and compare them with its rows."""
+    plan = plan_of(apart, feature_set, hours)
     print(f"OHLCV: table {market.source.table} of {market.source.database}")
-    print(f"rows under {options.compare_key}: {len(hours)} hours, {hours[0]} .. {hours[-1]}")
+    print(f"rows under {compare_key}: {len(hours)} hours, {hours[0]} .. {hours[-1]}")
     print("\n".join(skip_lines(plan.skipped)), end="\n" if len(plan.skipped) else "")
     if plan.compute.empty:
         raise UserError("none of these hours can be computed; choose others with --start and --end")
-    try:
-        with dg.DagsterInstance.ephemeral() as instance:
-            backfill(instance, market, feature_set, ranges_of_command(plan, listed=True))
-        differing = _differences(market, feature_set.key, options.compare_key, plan.compute)
-    finally:
-        with connect(market.target_database, read_only=False) as connection:
-            deleted = delete_features(connection, feature_set.key)
-        print(f"deleted {deleted} rows of the test key {feature_set.key}")
+    with dg.DagsterInstance.ephemeral() as instance:
+        backfill(instance, apart, feature_set, ranges_of_command(plan, listed=True))
+    differing = _differences(market, apart, feature_set.key, compare_key, plan.compute)
     if differing:
         raise RunError(f"{len(differing)} values differ: " + "; ".join(differing[:SHOWN]))
-    print(f"passed: {len(plan.compute)} hours agree with {options.compare_key}")
+    print(f"passed: {len(plan.compute)} hours agree with {compare_key}; nothing was stored")
     return 0
-
-
-def _require_unused(market: Market, key: str) -> None:
-    """The test rows are deleted at the end, so the key must not be anybody's."""
-    if not market.target_database.exists():
-        raise UserError(f"no database {market.target_database} with rows to compare with")
-    with connect(market.target_database, read_only=True) as connection:
-        stored = len(stored_hours(connection, key))
-    if stored:
-        raise UserError(
-            f"the test key {key!r} has {stored} stored rows, which would be deleted; use another --feature-key"
-        )
 
 
 def _hours_to_compare(options: argparse.Namespace, market: Market) -> pd.DatetimeIndex:
@@ -86,9 +77,9 @@ def _hours_to_compare(options: argparse.Namespace, market: Market) -> pd.Datetim
     return hours
 
 
-def _differences(market: Market, key: str, other_key: str, hours: pd.DatetimeIndex) -> list[str]:
+def _differences(market: Market, apart: Market, key: str, other_key: str, hours: pd.DatetimeIndex) -> list[str]:
     """The values of one key that disagree with the other's, in words, for the names that both have."""
-    ours = read_features(market.target_database, key, hours[0], hours[-1])
+    ours = read_features(apart.target_database, key, hours[0], hours[-1])
     theirs = read_features(market.target_database, other_key, hours[0], hours[-1])
     names = [name for name in theirs.columns if name in ours.columns]
     if not names:

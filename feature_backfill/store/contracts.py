@@ -79,6 +79,8 @@ def _recorded_contract(connection: duckdb.DuckDBPyConnection, feature_key: str) 
     if not rows:
         return None
     _, names, timeframes, base_hours, buffer_hours, missing, *ohlcv = rows[0]
+    if names is None:
+        return None
     return KeyContract(
         tuple(names),
         None if timeframes is None else tuple(timeframes),
