@@ -1,5 +1,7 @@
 """Labels to train on: what the price did after an hour."""
 
+from numbers import Integral
+
 import pandas as pd
 
 from feature_backfill.engine.bars import PRICES, HourlyRows
@@ -45,7 +47,7 @@ def forward_returns(ohlcv: pd.DataFrame, hours: int) -> pd.Series:
     >>> label = forward_returns(read_ohlcv("btc.duckdb", "ohlcv_btcusdt_1h"), hours=24)
     >>> training = features.join(label).dropna(subset=[label.name])
     """
-    if isinstance(hours, bool) or not isinstance(hours, int) or hours < 1:
+    if isinstance(hours, bool) or not isinstance(hours, Integral) or hours < 1:
         raise UserError(f"hours is {hours!r}; give a whole number of hours, at least 1")
     try:
         rows = HourlyRows.of(ohlcv)

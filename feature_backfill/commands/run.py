@@ -44,6 +44,8 @@ def _planned(
     if options.dry_run:
         say("\n".join(dry_run_lines(feature_set, selection.wanted, plan, verbose=options.verbose)))
     else:
+        if selection.left_out:
+            say(f"of {selection.wanted}")
         for line in skip_lines(plan.skipped):
             say(line)
         if ranges:

@@ -56,8 +56,8 @@ def _one_hour(text: Any) -> pd.Timestamp:
 
 
 def _printable(key: str) -> str:
-    if not key.strip() or not key.isprintable():
-        raise ValueError(f"{key!r} is blank or contains unprintable characters")
+    if not key.strip() or key != key.strip() or not key.isprintable():
+        raise ValueError(f"{key!r} is blank, begins or ends with a blank, or contains unprintable characters")
     return key
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from feature_backfill.errors import UserError
 from feature_backfill.store.bounds import Bound, utc_bound
+from feature_backfill.store.contracts import known_contract
 from feature_backfill.store.database import connect, database_path
 from feature_backfill.store.features import require_features_table
 from feature_backfill.store.parsing import parse_values
@@ -122,6 +123,8 @@ def _require_choice(
 ) -> None:
     if dtype not in get_args(Dtype):
         raise UserError(f"dtype {dtype!r}: features are read as {' or '.join(get_args(Dtype))}")
+    if isinstance(columns, str):
+        raise UserError(f"columns is the text {columns!r}; give a list of names")
     for what, given in (("database", list(markets)), ("feature_key", keys)):
         if not given:
             raise UserError(f"{what} is empty; name at least one")
@@ -149,6 +152,12 @@ def _names(source: RowSource, hours: pd.DatetimeIndex, columns: Sequence[str] | 
         return list(columns or [])
     newest = hours[-1]
     names = source.names(newest)
+    recorded = known_contract(source.connection, source.feature_key) if source.as_of is None else None
+    if not names or (recorded is not None and set(recorded.names) != set(names)):
+        raise UserError(
+            f"the row of {newest} under the key {source.feature_key} in {database_path(source.connection)} has "
+            f"{len(names)} features that are not those of the key; compute it anew with run --overwrite"
+        )
     unknown = [column for column in columns or [] if column not in set(names)]
     if unknown:
         raise UserError(

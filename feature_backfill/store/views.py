@@ -6,6 +6,7 @@ import re
 import duckdb
 
 from feature_backfill.errors import UserError
+from feature_backfill.store.contracts import known_contract
 from feature_backfill.store.database import database_path, quoted, scalar
 from feature_backfill.store.features import TABLE, last_stored_hour, require_features_table
 from feature_backfill.store.schema import has_table
@@ -30,9 +31,10 @@ def create_view(connection: duckdb.DuckDBPyConnection, feature_key: str, view: s
     if newest is None:
         raise UserError(f"no row under the key {feature_key} in {database_path(connection)}; compute some first")
     _require_free(connection, view)
-    names: list[str] = scalar(
-        connection, f"SELECT json_keys(features) FROM {TABLE} WHERE feature_key = ? AND ts = ?", [feature_key, newest]
-    )
+    contract = known_contract(connection, feature_key)
+    names = [] if contract is None else list(contract.names)
+    if not names:
+        raise UserError(f"the row of {newest} under the key {feature_key} has no features; compute it anew")
     _require_distinct(names, feature_key)
     # A view takes no parameters.
     structure = _literal(json.dumps(dict.fromkeys(names, "DOUBLE"), ensure_ascii=False))

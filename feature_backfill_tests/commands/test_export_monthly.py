@@ -93,3 +93,15 @@ def test_a_folder_that_cannot_be_made_is_one_line(folder, capsys):
     (folder / "out").write_text("a file")
     assert export(folder) == BAD_ARGUMENTS
     assert "cannot make the folder" in capsys.readouterr().err
+
+
+def test_a_month_that_is_no_longer_stored_stops_an_export(folder, capsys):
+    assert export(folder) == DONE
+    with connect(folder / "features.duckdb", read_only=False) as connection:
+        connection.execute("DELETE FROM features WHERE ts < '2025-01-01'")
+    before = files(folder)
+    capsys.readouterr()
+    assert export(folder) == BAD_ARGUMENTS
+    assert "has 2024-12.parquet, of which no row is stored under k/1 any more" in capsys.readouterr().err
+    assert files(folder) == before
+    assert export(folder, "--start", "2025-01-01") == DONE

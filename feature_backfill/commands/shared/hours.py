@@ -1,7 +1,7 @@
 """Which hours a command's flags ask for."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -20,12 +20,14 @@ class Selection:
 
     hours: those that are closed and that the table has, ascending. wanted: what was asked for, in words. nothing: why
     there is no such hour; empty if there is one. absent: how many closed hours were asked for that the table lacks.
+    left_out: whether `wanted` says that listed hours were left out.
     """
 
     hours: pd.DatetimeIndex
     wanted: str
     nothing: str
     absent: int = 0
+    left_out: bool = False
 
 
 def parsed_hour(flag: str, text: str | None) -> pd.Timestamp | None:
@@ -119,7 +121,13 @@ def _between(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> Selecti
 
 def _listed(market: Market, hours: pd.DatetimeIndex) -> Selection:
     stored = _table_hours(market, hours[0], hours[-1])
-    return _closed(market, hours, hours[hours.isin(stored)], f"{len(hours)} listed hours", hours[-1])
+    present = hours[hours.isin(stored)]
+    ahead, absent = int((hours > last_closed_hour()).sum()), int((hours <= last_closed_hour()).sum())
+    absent -= int((present <= last_closed_hour()).sum())
+    left_out = [f"{absent} have no row in OHLCV"] if absent else []
+    left_out += [f"{ahead} have not closed"] if ahead else []
+    wanted = f"{len(hours)} listed hours" + (f" ({', '.join(left_out)})" if left_out else "")
+    return replace(_closed(market, hours, present, wanted, hours[-1]), left_out=bool(left_out))
 
 
 def _table_hours(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:

@@ -50,6 +50,8 @@ def export_months(
     written, left = [], []
     with connect(database, read_only=True) as connection:
         months = months_of(connection, feature_key, start, end)
+    if start is None and end is None:
+        _refuse_gone_months(folder, feature_key, months)
     for month in months:
         file = folder / f"{month.first:%Y-%m}.parquet"
         note, note_there = _note(feature_key, month, names, dtype), read_note(file)
@@ -66,6 +68,17 @@ def export_months(
 def _note(feature_key: str, month: Month, names: Sequence[str], dtype: Dtype) -> str:
     parts = {"feature_key": feature_key, "rows": month.rows, "digest": month.digest, "names": names, "dtype": dtype}
     return json.dumps(parts)
+
+
+def _refuse_gone_months(folder: Path, feature_key: str, months: Sequence[Month]) -> None:
+    """Raise UserError if the folder has files of months of which no row is stored any more."""
+    stored = {f"{month.first:%Y-%m}" for month in months}
+    gone = [file.name for file in sorted(folder.glob("*.parquet")) if read_note(file) and file.stem not in stored]
+    if gone:
+        raise UserError(
+            f"{folder} has {', '.join(gone)}, of which no row is stored under {feature_key} any more: readers of the "
+            "folder would mix them with the others. Remove these files, then export again"
+        )
 
 
 def _refuse_other_key(file: Path, note: str, feature_key: str) -> None:
