@@ -69,10 +69,11 @@ def known_contract(connection: duckdb.DuckDBPyConnection, feature_key: str) -> K
     newest = scalar(connection, "SELECT max(ts) FROM features WHERE feature_key = ?", [feature_key])
     if newest is None:
         return None
-    return _recorded_contract(connection, feature_key) or _contract_of_rows(connection, feature_key, newest)
+    return recorded_contract(connection, feature_key) or _contract_of_rows(connection, feature_key, newest)
 
 
-def _recorded_contract(connection: duckdb.DuckDBPyConnection, feature_key: str) -> KeyContract | None:
+def recorded_contract(connection: duckdb.DuckDBPyConnection, feature_key: str) -> KeyContract | None:
+    """The contract of a key as recorded, None if there is none."""
     if not has_own_table(connection, KEYS_TABLE, _KEYS_COLUMNS, _KEYS_PRIMARY_KEY):
         return None
     rows = connection.execute(f"SELECT * FROM {KEYS_TABLE} WHERE feature_key = ?", [feature_key]).fetchall()

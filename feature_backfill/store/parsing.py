@@ -1,101 +1,103 @@
-"""Parsing the JSON of stored rows into an array, several parts at once, in bounded memory.
+"""Parsing the JSON of stored rows into an array, a few hundred rows at a time, while the next ones are fetched."""
 
-DuckDB parses a part in one thread. It needs about six times the size of the part's JSON, and keeps what it has read of
-the file until its memory limit is reached.
-"""
-
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from typing import TypeVar
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
-from feature_backfill.store.database import ROW_GROUP_SIZE
+from feature_backfill.errors import UserError
+from feature_backfill.store.database import ROW_GROUP_SIZE, database_path
 from feature_backfill.store.row_source import RowSource
 
 _ROWS_PER_PART = 4 * ROW_GROUP_SIZE
-_MIB = 2**20
-_JSON_PER_PART = 7 * _MIB
-_MEMORY_PER_PART = 56 * _MIB
-# Enough for two parts at once.
-_LEAST_MEMORY = 128 * _MIB
+_ROWS_PER_FETCH = 1024
+"""Rows whose text is held at a time, 20 MB of it. DuckDB decompresses 2,048 for them, so fewer would cost more time."""
 
 Part = TypeVar("Part")
+Row = tuple[pd.Timestamp, str]
 
 
 def in_parts(
     connection: duckdb.DuckDBPyConnection,
     hours: pd.DatetimeIndex,
     read: Callable[[duckdb.DuckDBPyConnection, pd.DatetimeIndex], Part],
-    rows: int = _ROWS_PER_PART,
-    at_once: int | None = None,
 ) -> list[Part]:
-    """What `read` returns for each part of the hours, in their order.
-
-    rows: hours in a part; at_once: parts that are read at the same time, by default one for each core.
-    """
+    """What `read` returns for each part of the hours, in their order; one part for each core at the same time."""
 
     def read_part(start: int) -> Part:
         with connection.cursor() as cursor:
-            return read(cursor, hours[start : start + rows])
+            return read(cursor, hours[start : start + _ROWS_PER_PART])
 
-    with ThreadPoolExecutor(at_once or os.cpu_count()) as pool:
-        return list(pool.map(read_part, range(0, len(hours), rows)))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(read_part, range(0, len(hours), _ROWS_PER_PART)))
 
 
 def parse_values(
-    source: RowSource,
-    hours: pd.DatetimeIndex,
-    names: Sequence[str],
-    values: NDArray[np.floating],
+    source: RowSource, hours: pd.DatetimeIndex, names: list[str], values: NDArray[np.floating[Any]]
 ) -> None:
     """Write the values of rows into an array, names x hours, that was filled with NaN.
 
-    hours: ascending, all those between the first and the last that have a row. What lacks in a row stays NaN. Takes as
-    much memory as the array, or 128 MiB if the array is smaller, besides the array.
+    hours: ascending, all those between the first and the last that have a row. A name that a row lacks, and what is no
+    number, stays NaN. Raises UserError if a row is no JSON.
     """
     if hours.empty or not names:
         return
-    structure = json.dumps(dict.fromkeys(names, "DOUBLE"))
-
-    def parse(cursor: duckdb.DuckDBPyConnection, part: pd.DatetimeIndex) -> None:
-        rows = _arrow_table(source.on(cursor), part[0], part[-1], structure)
-        at = hours.searchsorted(part[0]) + part.get_indexer(rows["ts"].to_numpy())
-        structs = rows["features"].combine_chunks()
-        with np.errstate(over="ignore"):  # beyond the range of float32: infinite
-            for column, name in enumerate(names):
-                values[column, at] = structs.field(name).to_numpy(zero_copy_only=False)
-
-    memory = max(_LEAST_MEMORY, values.nbytes)
-    ((length,),) = source.select("strlen(features)", hours[-1], hours[-1]).fetchall()
-    rows_per_part = min(_ROWS_PER_PART, max(1, _JSON_PER_PART // length))
-    with _memory_limit(source.connection, memory):
-        in_parts(source.connection, hours, parse, rows_per_part, min(os.cpu_count() or 1, memory // _MEMORY_PER_PART))
-
-
-@contextmanager
-def _memory_limit(connection: duckdb.DuckDBPyConnection, size: int) -> Iterator[None]:
-    """Let DuckDB hold no more than so many bytes during the block, if others who read the file allow it."""
-    with suppress(duckdb.OutOfMemoryException):
-        connection.execute(f"SET memory_limit = '{size // _MIB}MiB'")
+    # Each thread would decompress a row group of 40 MB at a time, and parsing takes longer than one thread does.
+    source.connection.execute("SET threads = 1")
     try:
-        yield
+        for rows in _fetched(source, hours):
+            at = hours.get_indexer(pd.DatetimeIndex([hour for hour, _ in rows]))
+            with np.errstate(over="ignore"):  # beyond the range of float32: infinite
+                values[:, at] = np.array([_numbers(source, hour, text, names) for hour, text in rows]).T
     finally:
-        connection.execute("RESET memory_limit")
+        source.connection.execute("RESET threads")
 
 
-def _arrow_table(source: RowSource, start: pd.Timestamp, end: pd.Timestamp, structure: str) -> pa.Table:
-    """The parsed rows from start to end. If they do not fit into the memory limit, the limit is lifted."""
-    what = "ts, from_json(features, $structure) AS features"
+def _fetched(source: RowSource, hours: pd.DatetimeIndex) -> Iterator[list[Row]]:
+    """Hours and texts of the rows, some at a time. The next ones are fetched while these are used."""
+    edges = [*range(0, len(hours), _ROWS_PER_FETCH), len(hours)]
+    with ThreadPoolExecutor(1) as fetcher, source.connection.cursor() as cursor:
+
+        def fetch(start: int, end: int) -> list[Row]:
+            what = "ts, CAST(features AS VARCHAR)"
+            return source.on(cursor).select(what, hours[start], hours[end - 1]).fetchall()
+
+        coming = None
+        for start, end in pairwise(edges):
+            here, coming = coming, fetcher.submit(fetch, start, end)
+            if here is not None:
+                yield here.result()
+        if coming is not None:
+            yield coming.result()
+
+
+def _numbers(source: RowSource, hour: pd.Timestamp, text: str, names: list[str]) -> NDArray[np.float64]:
+    """The values that a row has under some names."""
     try:
-        return source.select(what, start, end, structure=structure).to_arrow_table()
-    except duckdb.OutOfMemoryException:
-        source.connection.execute("RESET memory_limit")
-        return source.select(what, start, end, structure=structure).to_arrow_table()
+        row = from_json(text, cache_strings="keys")
+    except ValueError as error:
+        raise UserError(
+            f"the row of {hour} under the key {source.feature_key} in {database_path(source.connection)} is not JSON: "
+            f"{error}; compute it anew with run --overwrite"
+        ) from error
+    if not isinstance(row, dict):
+        return np.full(len(names), np.nan)
+    found = list(row.values()) if list(row) == names else [row.get(name) for name in names]
+    try:
+        return np.array(found, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return np.array([_number(value) for value in found])
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")

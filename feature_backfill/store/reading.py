@@ -12,7 +12,7 @@ import pandas as pd
 
 from feature_backfill.errors import UserError
 from feature_backfill.store.bounds import Bound, utc_bound
-from feature_backfill.store.contracts import known_contract
+from feature_backfill.store.contracts import recorded_contract
 from feature_backfill.store.database import connect, database_path
 from feature_backfill.store.features import require_features_table
 from feature_backfill.store.parsing import parse_values
@@ -79,8 +79,8 @@ def read_features(
 
     Notes
     -----
-    Reading takes, besides the frame, as much memory as the frame, or 128 MiB if the frame is smaller. While it lasts,
-    no other process can write to the databases.
+    Reading 20,000 rows of 440 features takes about 150 MiB besides the frame. While it lasts, no other process can write
+    to the databases.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def _names(source: RowSource, hours: pd.DatetimeIndex, columns: Sequence[str] | 
         return list(columns or [])
     newest = hours[-1]
     names = source.names(newest)
-    recorded = known_contract(source.connection, source.feature_key) if source.as_of is None else None
+    recorded = recorded_contract(source.connection, source.feature_key) if source.as_of is None else None
     if not names or (recorded is not None and set(recorded.names) != set(names)):
         raise UserError(
             f"the row of {newest} under the key {source.feature_key} in {database_path(source.connection)} has "
@@ -188,7 +188,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _values(found: Sequence[_Rows], names: Sequence[str], dtype: Dtype) -> np.ndarray:
+def _values(found: Sequence[_Rows], names: list[str], dtype: Dtype) -> np.ndarray:
     """The values, rows x names; each connection is closed after its last row, which frees its memory."""
     ends = np.cumsum([len(rows.hours) for rows in found])
     values = np.full((len(names), ends[-1]), np.nan, dtype)

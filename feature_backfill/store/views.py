@@ -6,9 +6,10 @@ import re
 import duckdb
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.contracts import known_contract
+from feature_backfill.store.contracts import recorded_contract
 from feature_backfill.store.database import database_path, quoted, scalar
 from feature_backfill.store.features import TABLE, last_stored_hour, require_features_table
+from feature_backfill.store.row_source import RowSource
 from feature_backfill.store.schema import has_table
 
 _OWN_TABLES = re.compile(r"features|features_replaced|feature_inputs|feature_keys|bars_.*", re.IGNORECASE)
@@ -31,8 +32,8 @@ def create_view(connection: duckdb.DuckDBPyConnection, feature_key: str, view: s
     if newest is None:
         raise UserError(f"no row under the key {feature_key} in {database_path(connection)}; compute some first")
     _require_free(connection, view)
-    contract = known_contract(connection, feature_key)
-    names = [] if contract is None else list(contract.names)
+    recorded = recorded_contract(connection, feature_key)
+    names = RowSource(connection, feature_key).names(newest) if recorded is None else list(recorded.names)
     if not names:
         raise UserError(f"the row of {newest} under the key {feature_key} has no features; compute it anew")
     _require_distinct(names, feature_key)

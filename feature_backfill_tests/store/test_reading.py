@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from feature_backfill.errors import UserError
-from feature_backfill.store import parsing
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, write_features
 from feature_backfill.store.reading import read_features
@@ -138,14 +137,3 @@ def test_a_key_without_rows_in_the_range_adds_none(path: Path) -> None:
     nothing = read_features(path, ["other", "one"], end="2020-01-01")
     assert nothing.shape == (0, 0)
     assert nothing.index.names == ["feature_key", "ts"]
-
-
-def test_rows_too_large_for_the_memory_limit_are_read_without_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "_LEAST_MEMORY", 24 * 2**20)
-    monkeypatch.setattr(parsing, "_MEMORY_PER_PART", 12 * 2**20)
-    hours = pd.date_range("2025-01-01", periods=600, freq="h", unit="us", name="ts")
-    written = pd.DataFrame(
-        np.random.default_rng(0).random((600, 400)), index=hours, columns=[f"feature_{i}" for i in range(400)]
-    )
-    store(path, k=written)
-    pd.testing.assert_frame_equal(read_features(path, "k"), written, check_exact=True, check_freq=False)
