@@ -79,8 +79,8 @@ def read_features(
 
     Notes
     -----
-    Reading 20,000 rows of 440 features takes about 150 MiB besides the frame. While it lasts, no other process can write
-    to the databases.
+    Reading 20,000 rows of 440 features takes about 150 MiB besides the frame. While it lasts, no other process can
+    write to the databases.
 
     Examples
     --------
