@@ -104,17 +104,14 @@ def test_of_rows_that_others_stored_nothing_is_known(market, capsys):
         ["--base-hours", "24", "--timeframes", "1H", "4H"],
     ],
 )
-def test_rows_stored_under_other_settings_are_left_alone(market, capsys, other):
-    """In a database without contracts. With them, other settings are refused."""
+def test_other_settings_than_the_rows_have_are_refused(market, capsys, other):
+    """The contract says so or, in a database without contracts, the rows themselves."""
     before = stored(market)
-    correct(market)
     assert main(["recompute-stale", *FLAGS, *other]) == 2
     assert "holds other rows: base hours: 48 there, 24 here" in capsys.readouterr().err
     execute_on_target(market, "DROP TABLE feature_keys")
-    assert main(["recompute-stale", *FLAGS, *other]) == 0
-    output = capsys.readouterr().out
-    assert "short: 0 of 100 stored hours are stale" in output
-    assert "100 hours were stored under other settings of this key" in output
+    assert main(["recompute-stale", *FLAGS, *other]) == 2
+    assert "they have another market or lookback" in capsys.readouterr().err
     pd.testing.assert_frame_equal(stored(market), before)
 
 
