@@ -33,6 +33,7 @@ size. DuckDB 1.2.0 and every later version reads such a file; older ones refuse 
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
 _NOT_WRITTEN = "Could not write file"
+_INTERRUPTED = "Query interrupted"
 _CORRUPT = "Corrupt database file"
 _DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
@@ -71,6 +72,10 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
         yield connection
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if _INTERRUPTED in str(error):  # by Ctrl-C, of which DuckDB makes an error
+            raise KeyboardInterrupt from error
+        raise
     except duckdb.Error as error:
         if _NOT_WRITTEN in str(error):
             raise _not_written(path, error) from error
