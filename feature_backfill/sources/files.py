@@ -89,7 +89,8 @@ def read_ohlcv_files(paths: Iterable[Path], now: pd.Timestamp | None = None) -> 
     """
     read = {path: read_file(path) for path in paths}
     rows = pd.concat([file.rows.assign(file=str(path)) for path, file in read.items()], ignore_index=True)
-    rows["place"] = rows["file"] + ": " + rows["timestamp"].fillna("no timestamp")
+    # Without rows, the column is of objects, which pandas 3.0 does not join to text.
+    rows["place"] = rows["file"] + ": " + rows["timestamp"].fillna("no timestamp").astype("str")
     rows["timestamp"] = _parsed(rows["timestamp"])
     rows["reason"] = _reasons(rows, last_closed_hour(now))
     sound = rows["reason"].isna()

@@ -32,9 +32,8 @@ def extra_columns(connection: duckdb.DuckDBPyConnection, table: str, known: tupl
 
     Raises UserError if one takes neither NULL nor a default, and is not known to hold the closing time.
     """
-    described = connection.execute(
-        'SELECT name, type, "notnull", dflt_value FROM pragma_table_info(?)', [f"main.{quoted(table)}"]
-    ).fetchall()
+    # Not pragma_table_info, which finds no table with a double quote in its name before DuckDB 2.
+    described = connection.execute(f"DESCRIBE main.{quoted(table)}").fetchall()
     types = {name.lower(): sql_type for name, sql_type, *_ in described}
     further = [column for column in described if column[0].lower() not in known]
     closing = {
@@ -42,8 +41,8 @@ def extra_columns(connection: duckdb.DuckDBPyConnection, table: str, known: tupl
         for name, sql_type, *_ in further
         if sql_type in (*ZONELESS, ZONED) and _is_closing_time(connection, table, name, sql_type, types["timestamp"])
     }
-    without_default = [(name, notnull) for name, _, notnull, default in further if default is None]
-    refused = [name for name, notnull in without_default if notnull and name not in closing]
+    without_default = [(name, null) for name, _, null, _, default, _ in further if default is None]
+    refused = [name for name, null in without_default if null == "NO" and name not in closing]
     if refused:
         raise UserError(
             f"table {table} of {database_path(connection)} demands values of {', '.join(refused)}, which files of "
