@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("recompute-stale", help="compute rows anew whose OHLCV was corrected since")
     )
     _add_selftest(
-        commands.add_parser("selftest", help="compute hours under a test key, compare with stored rows, clean up")
+        commands.add_parser(
+            "selftest", help="compute hours once more, compare them with the stored rows, store nothing"
+        )
     )
     _add_import(
         commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
@@ -118,7 +120,7 @@ def _add_selftest(command: argparse.ArgumentParser) -> None:
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--compare-key", required=True, help="key whose stored rows are compared with")
-    command.add_argument("--feature-key", default="selftest", help="key of the test rows, deleted at the end")
+    command.add_argument("--feature-key", default="selftest", help="key of the test rows, which are kept nowhere")
     command.add_argument("--start", help="first hour; without it 24 hours before the end")
     command.add_argument("--end", help="last hour; without it the last one stored under --compare-key")
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from feature_backfill.errors import UserError
+from feature_backfill.errors import UserError, shortened
 
 Missing = Literal["null", "nan"]
 """How a NaN or infinite value is spelled: JSON null, or the bare tokens NaN, Infinity, -Infinity."""
 
 NAMED = 3
+"""How many of the names that differ a message lists."""
 
 IF_MOVED = "If it is the same OHLCV, moved or renamed, say so with feature-backfill forget-ohlcv"
 
@@ -113,12 +114,10 @@ def _different_names(there: Sequence[str], here: Sequence[str]) -> str:
         return f"features: {sizes}, in another order"
     lacking = [name for name in here if name not in set(there)]
     surplus = [name for name in there if name not in set(here)]
-    parts = [f"only {place}: {_some(names)}" for place, names in (("here", lacking), ("there", surplus)) if names]
+    parts = [
+        f"only {place}: {shortened(names, NAMED)}" for place, names in (("here", lacking), ("there", surplus)) if names
+    ]
     return f"features: {sizes} ({', '.join(parts)})"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _joined(names: Sequence[str] | None) -> str | None:

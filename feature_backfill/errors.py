@@ -1,5 +1,7 @@
 """Errors that are written for the operator: one line with what is wrong, where, and what to do; and exit codes."""
 
+from collections.abc import Sequence
+
 DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
 """Exit codes of the command line."""
 
@@ -23,3 +25,9 @@ class DatabaseTakenError(RunError):
 
 class DatabaseDamagedError(RunError):
     """DuckDB cannot read or write a file that it could open: damaged pages, or a disk with errors."""
+
+
+def shortened(items: Sequence[str], most: int) -> str:
+    """The first items of a list, and how many more there are: `a, b and 3 more`."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")

@@ -10,6 +10,8 @@ from numbers import Number
 
 import pandas as pd
 
+from feature_backfill.errors import shortened
+
 HOUR = pd.Timedelta(hours=1)
 EARLIEST = pd.Timestamp("1973-01-01")
 """No market has hourly bars older than this. An earlier timestamp was read in the wrong unit of time."""
@@ -35,6 +37,12 @@ def hour_of(key: str) -> pd.Timestamp:
     return pd.to_datetime(key, format=PARTITION_KEY_FORMAT)
 
 
+def hours_of(keys: Iterable[str]) -> pd.DatetimeIndex:
+    """The hours that partition keys name, ascending. What is no such key is left out: the asset once had others."""
+    hours = pd.to_datetime(list(keys), format=PARTITION_KEY_FORMAT, errors="coerce").as_unit("us")
+    return hours.dropna().sort_values()
+
+
 def to_utc(stamps: Iterable[object]) -> pd.DatetimeIndex:
     """Naive UTC timestamps. An offset is converted, a naive timestamp is taken as UTC, a date means its midnight.
 
@@ -48,9 +56,8 @@ def to_utc(stamps: Iterable[object]) -> pd.DatetimeIndex:
     parsed = [_parse(stamp) for stamp in stamps]
     unparsable = [str(stamp) for stamp, hour in parsed if hour is None]
     if unparsable:
-        more = f" and {len(unparsable) - SHOWN} more" if len(unparsable) > SHOWN else ""
         raise ValueError(
-            f"not a timestamp: {', '.join(map(repr, unparsable[:SHOWN]))}{more}; write for example 2025-11-13T08:00Z"
+            f"not a timestamp: {shortened([*map(repr, unparsable)], SHOWN)}; write for example 2025-11-13T08:00Z"
         )
     return pd.DatetimeIndex([hour for _, hour in parsed], dtype="datetime64[us]")
 

@@ -13,7 +13,7 @@ from feature_backfill.store.contracts import known_contract, require_bars_of
 from feature_backfill.store.database import connect, database_path
 from feature_backfill.store.features import distinct_keys, stored_hours
 from feature_backfill.store.ohlcv import read_ohlcv
-from feature_backfill.store.row_contents import values_at
+from feature_backfill.store.row_contents import agreement, values_at
 
 SAMPLE = 12
 """Rows that are computed once more where nothing else tells which OHLCV and lookback a key has."""
@@ -72,8 +72,7 @@ def _require_agreement(market: Market, feature_set: FeatureSet, rows: pd.DataFra
     hours = pd.DatetimeIndex(rows.index)
     computed = compute_rows(ohlcv, hours, feature_set.lookback, feature_set.timeframes, {}).features[rows.columns]
     stored = rows.loc[computed.index]
-    agree = np.isclose(stored, computed, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-    agree |= np.isnan(stored.to_numpy()) & ~np.isfinite(computed.to_numpy())  # JSON null may stand for an infinity
+    agree = agreement(stored.to_numpy(), computed.to_numpy(), RELATIVE, ABSOLUTE)
     wrong = int((agree.mean(axis=1) < AGREEING_VALUES).sum())
     if 2 * wrong > len(computed):
         raise UserError(

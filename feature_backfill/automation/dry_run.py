@@ -9,10 +9,11 @@ from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
-from feature_backfill.hours import hour_range, last_closed_hour, to_utc
+from feature_backfill.hours import hour_range, last_closed_hour
 from feature_backfill.planning.plan import Keep
 from feature_backfill.planning.reach import resolved_range
 from feature_backfill.planning.wording import counts, plan_table
+from feature_backfill.store.bounds import utc_bound
 
 
 class PlanConfig(dg.Config):
@@ -57,10 +58,7 @@ def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
 
 def _hours(market: Market, config: PlanConfig) -> pd.DatetimeIndex:
     """The hours that the config means. Raises UserError if a time does not parse or the range is empty."""
-    try:
-        start, end = (to_utc([text])[0] if text else None for text in (config.start, config.end))
-    except ValueError as error:
-        raise UserError(f"start or end: {error}") from error
+    start, end = (utc_bound("start or end", text or None) for text in (config.start, config.end))
     first, last = resolved_range(start, end, last_closed_hour())
     hours = hour_range(first if start else max(first, market.first_hour), last)
     if hours.empty or hours[0] < market.first_hour:

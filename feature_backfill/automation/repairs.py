@@ -11,7 +11,7 @@ Safe at any time. A run stores rows, then reports them: whoever asks Dagster fir
 every hour that Dagster shows, unless it was deleted. What is reported after the question is never taken back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -33,7 +33,7 @@ from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
 from feature_backfill.dagster_internals.reports import report_runless
 from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.errors import UserError
-from feature_backfill.hours import PARTITION_KEY_FORMAT, last_closed_hour, partition_keys
+from feature_backfill.hours import hours_of, last_closed_hour, partition_keys
 from feature_backfill.store.bars import read_bars
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
@@ -144,17 +144,14 @@ def repair(instance: dg.DagsterInstance, market: Market, dry_run: bool = False) 
 def _shown(instance: dg.DagsterInstance, market: Market, asset: dg.AssetKey) -> Shown:
     events, planned = newest_materializations(instance, asset), newest_plans(instance, asset)
     overtaken = [key for key, event in events.items() if planned.get(key, 0) > event]
-    return Shown(_hours(market, events), max(events.values(), default=0), _hours(market, overtaken))
-
-
-def _hours(market: Market, keys: Iterable[str]) -> pd.DatetimeIndex:
-    return _partitions(market, pd.to_datetime(list(keys), format=PARTITION_KEY_FORMAT, errors="coerce").as_unit("us"))
+    hours, failed = (_partitions(market, hours_of(keys)) for keys in (events, overtaken))
+    return Shown(hours, max(events.values(), default=0), failed)
 
 
 def _partitions(market: Market, hours: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Those of the hours that are partitions of the market's assets, ascending."""
+    """Those of the hours (ascending) that are partitions of the market's assets."""
     existing = (hours >= market.first_hour) & (hours <= last_closed_hour()) & (hours == hours.floor("h"))
-    return hours[existing].sort_values()
+    return hours[existing]
 
 
 def _tables(market: Market) -> Tables:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from feature_backfill.automation.jobs import tagged_hours
 from feature_backfill.dagster_internals.partition_status import newest_plans
-from feature_backfill.hours import PARTITION_KEY_FORMAT
+from feature_backfill.hours import hours_of
 
 ON_THEIR_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -34,8 +34,7 @@ def ended_at(record: dg.RunRecord) -> pd.Timestamp:
 
 def asked_for(instance: dg.DagsterInstance, job: str, asset: dg.AssetKey) -> pd.DatetimeIndex:
     """The hours of an asset that some run was ever meant to materialize, unless somebody canceled it; ascending."""
-    planned = newest_plans(instance, asset)
-    hours = pd.to_datetime(list(planned), format=PARTITION_KEY_FORMAT).as_unit("us").sort_values()
+    hours = hours_of(newest_plans(instance, asset))
     canceled = dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED])
     return hours.difference(_covered(hours, _runs_about(instance, job, asset, canceled, REMEMBERED_RUNS)))
 

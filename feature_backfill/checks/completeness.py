@@ -6,8 +6,7 @@ from feature_backfill.assets.decisions import plan_of
 from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.hours import hour_range
-from feature_backfill.planning.standing import impossible_by_kind
+from feature_backfill.planning.standing import impossible_by_kind, missing_hours
 
 
 def completeness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
@@ -17,7 +16,7 @@ def completeness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult
     warning: a hole can be a choice too, or a backfill on its way, and a row that is not there misleads nobody.
     """
     stored = hours_with_rows(market, feature_set)
-    missing = hour_range(stored[0], stored[-1]).difference(stored)
+    missing = missing_hours(stored, stored[-1])
     text = f"{len(stored)} hours stored from {stored[0]} to {stored[-1]}"
     if missing.empty:
         return dg.AssetCheckResult(passed=True, description=f"{text}, none missing", metadata={"hours": len(stored)})

@@ -34,37 +34,19 @@ def execute(options: argparse.Namespace) -> int:
     if options.feature_list is not None:
         chosen = read_feature_list(options.feature_list, stored)
     names = stored if chosen is None else chosen
-    print(
-        _monthly(options, database, start, end, names)
-        if options.monthly
-        else _one(options, database, start, end, names)
-    )
+    if options.monthly:
+        done = export_months(database, options.feature_key, start, end, names, options.dtype, options.file)
+        print(f"{done.folder}: wrote {_months(done.written)}; left {_months(done.left)}, unchanged")
+    else:
+        features = read_features(database, options.feature_key, start, end, names, as_of, options.dtype)
+        write_parquet(features, options.file)
+        print(_summary(options.file, features))
     return 0
 
 
-def _one(
-    options: argparse.Namespace,
-    database: Path,
-    start: pd.Timestamp | None,
-    end: pd.Timestamp | None,
-    names: Sequence[str],
-) -> str:
-    as_of = parsed_hour("--as-of", options.as_of)
-    features = read_features(database, options.feature_key, start, end, names, dtype=options.dtype, as_of=as_of)
-    write_parquet(features, options.file)
+def _summary(file: Path, features: pd.DataFrame) -> str:
     hours, columns = features.shape
-    return f"{options.file}: {hours} hours of {columns} features, {features.index[0]} .. {features.index[-1]}"
-
-
-def _monthly(
-    options: argparse.Namespace,
-    database: Path,
-    start: pd.Timestamp | None,
-    end: pd.Timestamp | None,
-    names: Sequence[str],
-) -> str:
-    done = export_months(database, options.feature_key, start, end, names, options.dtype, options.file)
-    return f"{done.folder}: wrote {_months(done.written)}; left {_months(done.left)}, unchanged"
+    return f"{file}: {hours} hours of {columns} features, {features.index[0]} .. {features.index[-1]}"
 
 
 def _months(months: Sequence[str]) -> str:

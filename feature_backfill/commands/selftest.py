@@ -25,16 +25,17 @@ from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import last_stored_hour, stored_hours
 from feature_backfill.store.reading import read_features
+from feature_backfill.store.row_contents import agreement
 
 REACH = 24 * HOUR
 RELATIVE, ABSOLUTE = 1e-9, 1e-9
-"""Values agree if they differ by no more than RELATIVE of the larger plus ABSOLUTE."""
+"""Values agree if they differ by no more than RELATIVE of the stored one plus ABSOLUTE."""
 
 SHOWN = 10
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Compute, compare, clean up. Raises RunError if a value differs, UserError if there is nothing to compare with."""
+    """Compute apart and compare. Raises RunError if a value differs, UserError if there is nothing to compare with."""
     if options.duckdb is None:
         options.market = market_with_key(options.market, options.compare_key).name
     market, feature_set = market_and_feature_set(options, options.feature_key)
@@ -85,10 +86,7 @@ def _differences(market: Market, apart: Market, key: str, other_key: str, hours:
     if not names:
         raise UserError(f"{key} and {other_key} have no feature in common")
     computed, expected = ours.loc[hours, names].to_numpy(), theirs.loc[hours, names].to_numpy()
-    agree = np.isclose(computed, expected, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-    # A row stored as strict JSON says null for an infinity too.
-    agree |= np.isnan(computed) & ~np.isfinite(expected)
     return [
         f"{names[column]} at {hours[row]}: {computed[row, column]} is not {expected[row, column]}"
-        for row, column in np.argwhere(~agree)
+        for row, column in np.argwhere(~agreement(computed, expected, RELATIVE, ABSOLUTE))
     ]

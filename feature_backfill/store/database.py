@@ -48,6 +48,11 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text for use in SQL text, in the statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 @contextmanager
 def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a DuckDB file, closed at the end of the block; its time zone is UTC.
@@ -212,8 +217,8 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
 
 def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str, storage_version: str | None) -> None:
     """Attach a file for writing, in row groups of ROW_GROUP_SIZE. storage_version: of a new file."""
-    file = str(path).replace("'", "''")  # ATTACH takes parameters only since DuckDB 2
     options = f"TYPE duckdb, READ_WRITE, ROW_GROUP_SIZE {ROW_GROUP_SIZE}"
     if storage_version is not None:
         options += f", STORAGE_VERSION '{storage_version}'"
-    connection.execute(f"ATTACH '{file}' AS {quoted(name)} ({options})")
+    # ATTACH takes parameters only since DuckDB 2.
+    connection.execute(f"ATTACH {literal(str(path))} AS {quoted(name)} ({options})")

@@ -13,7 +13,14 @@ from feature_backfill.contracts import Missing
 from feature_backfill.store.contracts import forget_key
 from feature_backfill.store.database import ROW_GROUP_SIZE, scalar, transaction
 from feature_backfill.store.inputs import delete_inputs, ensure_inputs_table, replace_inputs
-from feature_backfill.store.replaced import delete_replaced, ensure_replaced_table, keep_replaced, retire_rows
+from feature_backfill.store.replaced import (
+    NOW,
+    delete_replaced,
+    ensure_replaced_table,
+    keep_replaced,
+    moment_after,
+    retire_rows,
+)
 from feature_backfill.store.schema import has_own_table, require_schema
 
 TABLE = "features"
@@ -23,7 +30,6 @@ _PRIMARY_KEY = ("feature_key", "ts")
 # The rows to write appear to DuckDB under these names, which must not hide a table of the database.
 _INCOMING = "__incoming_features__"
 _STAGED = "__staged_features__"
-_NOW = "current_timestamp AT TIME ZONE 'UTC'"
 _ROWS_PER_TRANSACTION = 4 * ROW_GROUP_SIZE
 # DuckDB makes the JSON of one batch in one thread.
 _ROWS_PER_BATCH = ROW_GROUP_SIZE // 2
@@ -56,7 +62,7 @@ def require_features_table(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def has_features_table(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether there is a features table. Raises UserError if the one there is has another schema."""
+    """Whether there is a features table. Raises UserError if it has an unexpected schema."""
     return has_own_table(connection, TABLE, _COLUMNS, _PRIMARY_KEY)
 
 
@@ -76,7 +82,7 @@ def stored_hours(
 ) -> pd.DatetimeIndex:
     """The hours from start to end, both included, that have a row: UTC-naive, ascending. Empty without a table.
 
-    Raises UserError, as the other functions that read do, if the table has another schema.
+    Raises UserError, as the other functions that read do, if the table has an unexpected schema.
     """
     if not has_features_table(connection):
         return pd.DatetimeIndex([], dtype="datetime64[us]", name="ts")
@@ -127,7 +133,7 @@ def write_features(
                 if _any_stored(connection, feature_key):
                     _replace_incoming(connection, feature_key, replaced_by)
                 else:
-                    _insert(connection, feature_key, f"SELECT ts, to_json(features), {_NOW} FROM {_INCOMING}")
+                    _insert(connection, feature_key, f"SELECT ts, to_json(features), {NOW} FROM {_INCOMING}")
                 replace_inputs(connection, feature_key, _INCOMING, settings)
         finally:
             connection.unregister(_INCOMING)
@@ -178,7 +184,7 @@ def _replace_incoming(connection: duckdb.DuckDBPyConnection, feature_key: str, r
         f"""
         CREATE TEMP TABLE {_STAGED} AS
         SELECT ts, to_json(incoming.features) AS features,
-            greatest({_NOW}, stored.created_at + INTERVAL 1 microsecond) AS created_at
+            {moment_after("stored.created_at")} AS created_at
         FROM {_INCOMING} AS incoming
         LEFT JOIN (SELECT ts, created_at FROM {TABLE} WHERE feature_key = ?) AS stored USING (ts)
         """,

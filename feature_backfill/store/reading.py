@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from feature_backfill.errors import UserError
+from feature_backfill.errors import UserError, shortened
 from feature_backfill.store.bounds import Bound, utc_bound
 from feature_backfill.store.contracts import recorded_contract
 from feature_backfill.store.database import connect, database_path
@@ -162,7 +162,7 @@ def _names(source: RowSource, hours: pd.DatetimeIndex, columns: Sequence[str] | 
     if unknown:
         raise UserError(
             f"no such feature under the key {source.feature_key} at {newest} in {database_path(source.connection)}: "
-            f"{_some(unknown)}; it has {_some(names)}"
+            f"{shortened(unknown, _NAMES_SHOWN)}; it has {shortened(names, _NAMES_SHOWN)}"
         )
     return names if columns is None else list(columns)
 
@@ -178,14 +178,11 @@ def _common_names(found: Sequence[_Rows]) -> list[str]:
         for rows in with_rows
     }
     if any(lacking.values()):
-        differences = "; ".join(f"{place} lacks {_some(names)}" for place, names in lacking.items() if names)
+        differences = "; ".join(
+            f"{place} lacks {shortened(names, _NAMES_SHOWN)}" for place, names in lacking.items() if names
+        )
         raise UserError(f"the keys have different features: {differences}. Choose those that all have with columns")
     return with_rows[0].names
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _values(found: Sequence[_Rows], names: list[str], dtype: Dtype) -> np.ndarray:

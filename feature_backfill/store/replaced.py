@@ -26,6 +26,15 @@ _COLUMNS = {
 }
 
 
+NOW = "current_timestamp AT TIME ZONE 'UTC'"
+"""SQL of the time as the tables keep it."""
+
+
+def moment_after(created_at: str) -> str:
+    """SQL of the time of replacement of a row, given the SQL of its created_at, which may lie ahead of the clock."""
+    return f"greatest({NOW}, {created_at} + INTERVAL 1 microsecond)"
+
+
 def ensure_replaced_table(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the table if there is none. Raises UserError if the one there has an unexpected schema."""
     connection.execute(
@@ -84,8 +93,7 @@ def drop_replaced(connection: duckdb.DuckDBPyConnection, before: pd.Timestamp, f
 def retire_rows(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced_by: str) -> None:
     """Keep every stored row of a key as one that is replaced now. To be called in the transaction that deletes them."""
     connection.execute(
-        f"INSERT INTO {TABLE} SELECT feature_key, ts, features, created_at,"
-        " greatest(current_timestamp AT TIME ZONE 'UTC', created_at + INTERVAL 1 microsecond), ?"
+        f"INSERT INTO {TABLE} SELECT feature_key, ts, features, created_at, {moment_after('created_at')}, ?"
         " FROM features WHERE feature_key = ?",
         [replaced_by, feature_key],
     )

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from feature_backfill.store.database import scalar
 from feature_backfill.store.features import TABLE, stored_hours
 from feature_backfill.store.parsing import in_parts
+from feature_backfill.store.row_source import RowSource
 
 
 def name_sets(connection: duckdb.DuckDBPyConnection, feature_key: str) -> list[tuple[list[str], pd.DatetimeIndex]]:
@@ -47,15 +50,8 @@ def months_of(
 
     Reads every row. Another version of DuckDB may give another digest for the same rows.
     """
-    found = connection.execute(
-        f"""
-        SELECT date_trunc('month', ts) AS month, count(*), bit_xor(hash(ts, CAST(features AS VARCHAR)))
-        FROM {TABLE} WHERE feature_key = $feature_key
-          AND ts >= coalesce($start, TIMESTAMP '-infinity') AND ts <= coalesce($end, TIMESTAMP 'infinity')
-        GROUP BY month ORDER BY month
-        """,
-        {"feature_key": feature_key, "start": start, "end": end},
-    ).fetchall()
+    what = "date_trunc('month', ts) AS month, count(*), bit_xor(hash(ts, CAST(features AS VARCHAR)))"
+    found = RowSource(connection, feature_key).select(what, start, end, "GROUP BY month ORDER BY month").fetchall()
     return [Month(pd.Timestamp(month), rows, digest) for month, rows, digest in found]
 
 
@@ -75,3 +71,14 @@ def values_at(
     structs = rows["features"].combine_chunks()
     values = {name: structs.field(name).to_numpy(zero_copy_only=False) for name in names}
     return pd.DataFrame(values, index=pd.DatetimeIndex(rows["ts"].to_numpy()))
+
+
+def agreement(
+    values: NDArray[np.float64], expected: NDArray[np.float64], relative: float, absolute: float
+) -> NDArray[np.bool_]:
+    """Which values of rows are the expected ones, up to `relative` of the expected value plus `absolute`.
+
+    Both arrays have the same shape. A row that says null, which is read as NaN, agrees with an infinity too.
+    """
+    equal = np.isclose(values, expected, rtol=relative, atol=absolute, equal_nan=True)
+    return equal | (np.isnan(values) & ~np.isfinite(expected))

@@ -7,7 +7,7 @@ import duckdb
 
 from feature_backfill.errors import UserError
 from feature_backfill.store.contracts import recorded_contract
-from feature_backfill.store.database import database_path, quoted, scalar
+from feature_backfill.store.database import database_path, literal, quoted, scalar
 from feature_backfill.store.features import TABLE, last_stored_hour, require_features_table
 from feature_backfill.store.row_source import RowSource
 from feature_backfill.store.schema import has_table
@@ -38,11 +38,11 @@ def create_view(connection: duckdb.DuckDBPyConnection, feature_key: str, view: s
         raise UserError(f"the row of {newest} under the key {feature_key} has no features; compute it anew")
     _require_distinct(names, feature_key)
     # A view takes no parameters.
-    structure = _literal(json.dumps(dict.fromkeys(names, "DOUBLE"), ensure_ascii=False))
+    structure = literal(json.dumps(dict.fromkeys(names, "DOUBLE"), ensure_ascii=False))
     connection.execute(
         f"""
         CREATE OR REPLACE VIEW {quoted(view)} AS
-        SELECT ts, unnest(from_json(features, {structure})) FROM {TABLE} WHERE feature_key = {_literal(feature_key)}
+        SELECT ts, unnest(from_json(features, {structure})) FROM {TABLE} WHERE feature_key = {literal(feature_key)}
         """
     )
     return len(names)
@@ -75,7 +75,3 @@ def _require_distinct(names: list[str], feature_key: str) -> None:
         other = spellings.setdefault(name.lower(), name)
         if other != name:
             raise UserError(f"{name} and {other} of {feature_key} would be one column of a view; SQL ignores case")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -1,16 +1,9 @@
 """`feature-backfill convert` on a database of an earlier storage version."""
 
 import duckdb
-import pytest
 
 from feature_backfill.cli import main
-from feature_backfill_tests.markets import LAST, LOOKBACK, WHERE, small_market, stored, window
-
-
-@pytest.fixture
-def market(tmp_path, monkeypatch, dagster_home):
-    monkeypatch.chdir(tmp_path)
-    return small_market(tmp_path)
+from feature_backfill_tests.markets import LAST, LOOKBACK, WHERE, stored, window
 
 
 def test_a_database_is_smaller_and_holds_the_same(market, capsys):

@@ -3,18 +3,11 @@
 import json
 
 import duckdb
-import pytest
 
 from feature_backfill.cli import main
 from feature_backfill.hours import HOUR, hour_range
-from feature_backfill_tests.markets import LAST, TABLE, small_market
+from feature_backfill_tests.markets import LAST, TABLE
 from feature_backfill_tests.script_rows import store_as_the_script
-
-
-@pytest.fixture
-def market(tmp_path, monkeypatch, dagster_home):
-    monkeypatch.chdir(tmp_path)
-    return small_market(tmp_path)
 
 
 def keys(market, *flags):

@@ -8,16 +8,10 @@ import pytest
 
 from feature_backfill.assets.names import features_key
 from feature_backfill.cli import main
-from feature_backfill_tests.markets import LAST, TABLE, small_market, stored
+from feature_backfill_tests.markets import LAST, TABLE, stored
 
 FLAGS = ("--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE, "--feature-key", "short")
 RUN = ("run", *FLAGS, "--base-hours", "48", "--timeframes", "1H", "4H", "--start", str(LAST), "--end", str(LAST))
-
-
-@pytest.fixture
-def market(tmp_path, monkeypatch, dagster_home):
-    monkeypatch.chdir(tmp_path)
-    return small_market(tmp_path)
 
 
 def damage(path):

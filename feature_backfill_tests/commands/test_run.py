@@ -14,6 +14,7 @@ from dagster._core.test_utils import create_run_for_test
 from feature_backfill.assets.names import features_key, ohlcv_key
 from feature_backfill.cli import main
 from feature_backfill.hours import HOUR, hour_range, last_closed_hour, partition_keys
+from feature_backfill_tests.commands.calls import run
 from feature_backfill_tests.markets import (
     FIRST,
     GAP,
@@ -23,20 +24,9 @@ from feature_backfill_tests.markets import (
     WHERE,
     configure,
     execute_on_target,
-    small_market,
     stored,
     window,
 )
-
-
-@pytest.fixture
-def market(tmp_path, monkeypatch, dagster_home):
-    monkeypatch.chdir(tmp_path)
-    return small_market(tmp_path)
-
-
-def run(*arguments, key="short", where=WHERE):
-    return main(["run", *where, "--feature-key", key, *LOOKBACK, *map(str, arguments)])
 
 
 def test_a_window_is_stored_once_and_replaced_on_request(market, capsys):

@@ -2,29 +2,16 @@
 
 import pytest
 
-from feature_backfill.cli import main
 from feature_backfill.hours import HOUR
+from feature_backfill_tests.commands.calls import run
 from feature_backfill_tests.markets import (
     FIRST,
     LAST,
-    LOOKBACK,
     TABLE,
-    WHERE,
     execute_on_target,
-    small_market,
     stored,
     window,
 )
-
-
-@pytest.fixture
-def market(tmp_path, monkeypatch, dagster_home):
-    monkeypatch.chdir(tmp_path)
-    return small_market(tmp_path)
-
-
-def run(*arguments, key="short", where=WHERE):
-    return main(["run", *where, "--feature-key", key, *LOOKBACK, *map(str, arguments)])
 
 
 def bad_list(tmp_path, content):

@@ -1,20 +1,13 @@
 """Two feature keys whose assets in Dagster would have the same name."""
 
 import dagster as dg
-import pytest
 
 from feature_backfill.cli import main
 from feature_backfill.hours import HOUR
-from feature_backfill_tests.markets import LAST, TABLE, small_market, stored
+from feature_backfill_tests.markets import LAST, TABLE, stored
 
 WHERE = ("--duckdb", "ohlcv.duckdb", "--feat-duckdb", "features.duckdb", "--table", TABLE)
 SETTINGS = ("--base-hours", "48", "--timeframes", "1H", "4H")
-
-
-@pytest.fixture
-def market(tmp_path, monkeypatch, dagster_home):
-    monkeypatch.chdir(tmp_path)
-    return small_market(tmp_path)
 
 
 def shown():

@@ -9,6 +9,7 @@ from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, hour_range, last_closed_hour, to_utc
 from feature_backfill.planning.reach import resolved_range
+from feature_backfill.store.bounds import utc_bound
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import last_stored_hour
 from feature_backfill.store.ohlcv import ohlcv_hours
@@ -32,12 +33,7 @@ class Selection:
 
 def parsed_hour(flag: str, text: str | None) -> pd.Timestamp | None:
     """The UTC time of a flag; an empty string counts as not given. Raises UserError if it does not parse."""
-    if not text:
-        return None
-    try:
-        return to_utc([text])[0]
-    except ValueError as error:
-        raise UserError(f"{flag}: {error}") from error
+    return utc_bound(flag, text or None)
 
 
 def select_hours(options: argparse.Namespace, market: Market, feature_set: FeatureSet) -> Selection:
@@ -122,8 +118,8 @@ def _between(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> Selecti
 def _listed(market: Market, hours: pd.DatetimeIndex) -> Selection:
     stored = _table_hours(market, hours[0], hours[-1])
     present = hours[hours.isin(stored)]
-    ahead, absent = int((hours > last_closed_hour()).sum()), int((hours <= last_closed_hour()).sum())
-    absent -= int((present <= last_closed_hour()).sum())
+    closed = hours[hours <= last_closed_hour()]
+    ahead, absent = len(hours) - len(closed), len(closed.difference(present))
     left_out = [f"{absent} have no row in OHLCV"] if absent else []
     left_out += [f"{ahead} have not closed"] if ahead else []
     wanted = f"{len(hours)} listed hours" + (f" ({', '.join(left_out)})" if left_out else "")
