@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from feature_backfill.assets.bars import bars_asset
+from feature_backfill.assets.bars import bars_assets
 from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
@@ -54,7 +54,7 @@ def _market_definitions(market: Market) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             ohlcv_asset(market),
-            *(bars_asset(market, timeframe) for timeframe in market.bar_timeframes),
+            *bars_assets(market),
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
             *checked_assets(market),
         ],

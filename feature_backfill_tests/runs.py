@@ -18,21 +18,27 @@ def run_range(
     first: pd.Timestamp,
     last: pd.Timestamp,
     *,
+    job: str | None = None,
     only: Sequence[dg.AssetKey] | None = None,
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] = QUIET,
 ) -> dg.ExecuteInProcessResult:
-    """Run the job of the market's first feature set over a range of hours. A failed run is returned, not raised.
+    """Run a job over a range of hours. A failed run is returned, not raised.
 
+    job: by default that of the market's first feature set.
     only: the assets to materialize; by default the bars and the features.
     """
-    job = build_definitions([market]).resolve_job_def(job_name(market, market.feature_sets[0]))
-    return job.execute_in_process(
-        instance=instance,
-        asset_selection=only,
-        tags={**range_tags(first, last), **(tags or {})},
-        run_config=run_config,
-        raise_on_error=False,
+    name = job_name(market, market.feature_sets[0]) if job is None else job
+    return (
+        build_definitions([market])
+        .resolve_job_def(name)
+        .execute_in_process(
+            instance=instance,
+            asset_selection=only,
+            tags={**range_tags(first, last), **(tags or {})},
+            run_config=run_config,
+            raise_on_error=False,
+        )
     )
 
 
@@ -40,3 +46,15 @@ def failures(events: Iterable[dg.DagsterEvent]) -> list[str]:
     """The description of each failed step among the events of a run."""
     failed = [event.step_failure_data.user_failure_data for event in events if event.is_step_failure]
     return [failure.description for failure in failed]
+
+
+def reasons(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dict[str, str]:
+    """Why hours were skipped, by partition key, as Dagster's pages show it."""
+    records = instance.fetch_failed_materializations(asset, limit=1000).records
+    found = {}
+    for record in records:
+        failure = (
+            record.event_log_entry.get_dagster_event().asset_failed_to_materialize_data.asset_materialization_failure
+        )
+        found.setdefault(record.partition_key, failure.metadata["skipped"].value)
+    return found

@@ -27,7 +27,10 @@ FLOORS = (
     ("store",),
     ("config", "labels"),
     ("engine",),
-    ("event_log",),  # the public address of what dagster.yaml names
+    (
+        "event_log",
+        "event_log_postgres",
+    ),  # the public address of what dagster.yaml names
     ("dagster_internals",),
     ("hours", "paths", "contracts"),
     ("errors",),
@@ -37,8 +40,9 @@ FLOORS = (
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor}
 
 KNOWN_ONLY_TO = {
-    "dagster_internals": {"assets", "automation", "commands", "event_log"},
+    "dagster_internals": {"assets", "automation", "commands", "event_log", "event_log_postgres"},
     "event_log": set(),
+    "event_log_postgres": set(),
     "__init__": set(),
 }
 """Rooms that not everybody above may import."""

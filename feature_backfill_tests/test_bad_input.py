@@ -34,7 +34,7 @@ from feature_backfill_tests.bad_inputs import (
 )
 from feature_backfill_tests.homes import new_home
 from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, small_market, stored, window
-from feature_backfill_tests.runs import failures, run_range
+from feature_backfill_tests.runs import failures, reasons, run_range
 
 WAITING = "is in use; waiting up to"
 
@@ -119,9 +119,7 @@ def after_bad_rows(template, tmp_path_factory):
         assert main(run("--feature-key", "day", hours=hours, lookback=lookback)) == DONE
         with dg.DagsterInstance.get() as instance:
             key = dg.AssetKey([TABLE, "features", "day"])
-            records = instance.fetch_observations(dg.AssetRecordsFilter(key), limit=1000).records
-    reasons = {record.partition_key: record.asset_observation.metadata["skipped"].value for record in records}
-    return stored(market, "day")["ts"], reasons
+            return stored(market, "day")["ts"], reasons(instance, key)
 
 
 def bad_hours():
@@ -130,7 +128,7 @@ def bad_hours():
 
 @pytest.mark.parametrize("place", range(len(BAD_ROWS)), ids=[row.what for row in BAD_ROWS])
 def test_hours_that_look_back_on_a_bad_row_are_skipped_with_its_reason_and_no_others(after_bad_rows, place):
-    hours_stored, reasons = after_bad_rows
+    hours_stored, found = after_bad_rows
     bad, hour = BAD_ROWS[place], bad_hours()[place]
     blind = hour_range(hour, hour + 23 * HOUR)
     around = hour_range(hour - 3 * HOUR, hour + 26 * HOUR)
@@ -141,7 +139,7 @@ def test_hours_that_look_back_on_a_bad_row_are_skipped_with_its_reason_and_no_ot
     blind = blind[:-1] if bad.what == "a timestamp off the hour" else blind
     assert list(around[around.isin(hours_stored)]) == list(around.difference(blind))
     # The reason of an hour without a row of its own is that it is absent.
-    assert all(bad.reason in reasons[partition_key(skipped)] for skipped in blind[1:])
+    assert all(bad.reason in found[partition_key(skipped)] for skipped in blind[1:])
 
 
 def test_names_are_never_sql(folder):

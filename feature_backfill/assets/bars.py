@@ -6,17 +6,20 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from feature_backfill.assets.bar_events import bar_events
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import bars_key, hourly_partitions, market_metadata, ohlcv_key, writer_pool
+from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.target import TargetDatabase, target_key, target_of_run
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.reports import report_hours, reported_already
+from feature_backfill.dagster_internals.versions import newest_event, read_at
 from feature_backfill.engine.bars import COLUMNS, HourlyRows, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR, partition_keys
+from feature_backfill.hours import HOUR
 from feature_backfill.store.bars import NO_BARS, bars_table, read_bars, write_bars
 from feature_backfill.store.contracts import claim_bars, require_bars_of
 from feature_backfill.store.database import connect
@@ -29,60 +32,84 @@ ROUNDING = 1e-12
 """Relative difference up to which a stored bar equals the bar that the hourly rows give."""
 
 
-def bars_asset(market: Market, timeframe: str) -> dg.AssetsDefinition:
-    """The bars of one timeframe. A run refreshes the bars of its hours and of the lookback before them.
+def bars_assets(market: Market) -> list[dg.AssetsDefinition]:
+    """The bars of each timeframe above 1H that a feature set uses: assets of their own, refreshed in one step.
 
-    An hour adds no row if no bar ends with it or if its bar lacks an hour. It still counts as materialized.
+    A run refreshes the bars of its hours and of the lookback before them. An hour that OHLCV has is then materialized,
+    whether a bar ends with it or not; an hour that OHLCV lacks stays missing.
     """
+    if not market.bar_timeframes:
+        return []
 
-    @dg.asset(
-        key=bars_key(market, timeframe),
-        deps=[ohlcv_key(market)],
-        description=f"Complete {timeframe} bars of {market.name}; the timestamp of a bar is its last hour.",
-        group_name=market.name,
-        kinds={"duckdb", "pandas"},
-        owners=list(market.owners),
+    @dg.multi_asset(
+        name=f"{market.name}__bars",
+        specs=[_bars_spec(market, timeframe) for timeframe in market.bar_timeframes],
+        can_subset=True,
         partitions_def=hourly_partitions(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=writer_pool(market),
         required_resource_keys={target_key(market)},
+    )
+    def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        hours, target = hours_of_run(context), target_of_run(context, market)
+        timeframes = [name for name in market.bar_timeframes if bars_key(market, name) in context.selected_asset_keys]
+        with user_errors_fail_the_step():
+            wait_for_rows(context, market, hours)
+            report_ohlcv(context.instance, market, hours)
+            versions = read_at(newest_event(context.instance), [ohlcv_key(market)])
+            rows = _rows_of_bars(market, hours, max(HOURS_PER_BAR[timeframe] for timeframe in timeframes))
+            for timeframe in timeframes:
+                built = complete_bars(rows, timeframe)
+                written = _refresh_bars(target, market, timeframe, hours, built)
+                context.log.info(f"{bars_table(timeframe)}: {written} rows written")
+                report_hours(context, bar_events(bars_key(market, timeframe), rows, hours, built, versions))
+        for timeframe in timeframes:
+            yield reported_already(bars_key(market, timeframe))
+
+    return [bars]
+
+
+def _bars_spec(market: Market, timeframe: str) -> dg.AssetSpec:
+    columns = [dg.TableColumn("timestamp", "timestamp", "the bar's last hour, UTC")]
+    columns += [dg.TableColumn(name, "double") for name in COLUMNS]
+    return dg.AssetSpec(
+        bars_key(market, timeframe),
+        deps=[ohlcv_key(market)],
+        description=(
+            f"Complete {timeframe} bars of {market.name}. An hour that OHLCV lacks stays missing; a bar is complete if "
+            "OHLCV has each of its hours."
+        ),
+        group_name=market.name,
+        kinds={"duckdb", "pandas"},
+        owners=list(market.owners),
         metadata={
             "dagster/table_name": bars_table(timeframe),
+            "dagster/column_schema": dg.TableSchema(columns),
             "database": dg.MetadataValue.path(str(market.target_database)),
             **market_metadata(market),
         },
     )
-    def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        hours = hours_of_run(context)
-        with user_errors_fail_the_step():
-            wait_for_rows(context, market, hours)
-            first = market.lookback.first_hour(hours[0])
-            count, written = _refresh_bars(target_of_run(context, market), market, timeframe, first, hours[-1])
-        context.log.info(
-            f"{bars_table(timeframe)} holds {count} bars of the range and its lookback, {written} rows written"
-        )
-        done = dg.AssetMaterialization(context.asset_key, metadata={"bars": count, "rows_written": written})
-        report_hours(context, [(done, partition_keys(hours))])
-        yield reported_already()
 
-    return bars
+
+def _rows_of_bars(market: Market, hours: pd.DatetimeIndex, longest: int) -> HourlyRows:
+    """The hourly rows of the bars that end in the hours or in the lookback before them; longest: hours of a bar."""
+    first = market.lookback.first_hour(hours[0]) - (longest - 1) * HOUR
+    with connect(market.source.database, read_only=True) as connection:
+        return HourlyRows.of(read_ohlcv(connection, market.source.table, first, hours[-1]))
 
 
 def _refresh_bars(
-    target: TargetDatabase, market: Market, timeframe: str, first: pd.Timestamp, last: pd.Timestamp
-) -> tuple[int, int]:
-    """Replace the stored bars from first to last by those that OHLCV gives. Returns (bars, rows written)."""
-    before = HOURS_PER_BAR[timeframe] - 1
-    with connect(market.source.database, read_only=True) as connection:
-        ohlcv = read_ohlcv(connection, market.source.table, first - before * HOUR, last)
-    built = complete_bars(HourlyRows.of(ohlcv), timeframe)
+    target: TargetDatabase, market: Market, timeframe: str, hours: pd.DatetimeIndex, built: pd.DataFrame
+) -> int:
+    """Replace the stored bars of the hours and of their lookback by those that OHLCV gives. Returns rows written."""
+    first, last = market.lookback.first_hour(hours[0]), hours[-1]
     built = built[built["timestamp"] >= first]
     with target.get_connection() as connection:
         require_bars_of(connection, market.ohlcv_identity)
         _require_own_bars(market, timeframe, built, read_bars(connection, timeframe, first, last))
         written = write_bars(connection, timeframe, first, last, built)
         claim_bars(connection, market.ohlcv_identity)
-    return len(built), written
+    return written
 
 
 def _require_own_bars(market: Market, timeframe: str, built: pd.DataFrame, stored: pd.DataFrame) -> None:

@@ -22,7 +22,7 @@ def plan_of(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, ke
     Raises UserError if a database is missing, unreadable or stays taken, or if rows of the feature set would not fit to
     those that its key has.
     """
-    return plan_hours(feature_set, hours, _facts(market, feature_set, hours, with_inputs=keep is Keep.CURRENT), keep)
+    return plan_hours(feature_set, hours, _facts(market, feature_set, hours), keep)
 
 
 def staleness_of(market: Market, feature_set: FeatureSet, stored: pd.DatetimeIndex) -> Staleness:
@@ -33,7 +33,7 @@ def staleness_of(market: Market, feature_set: FeatureSet, stored: pd.DatetimeInd
             f"nothing is stored under {feature_set.key} in {market.target_database} since {market.first_hour}; "
             "materialize some hours first"
         )
-    facts = _facts(market, feature_set, stored, with_inputs=True)
+    facts = _facts(market, feature_set, stored)
     return staleness(feature_set, plan_hours(feature_set, stored, facts, Keep.CURRENT), stored, facts.inputs)
 
 
@@ -53,7 +53,7 @@ def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
     return Standing(stored[0], stored[-1], last, why)
 
 
-def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, with_inputs: bool) -> Facts:
+def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex) -> Facts:
     """What the databases hold of hours and of their lookbacks."""
     require_joinable(market, feature_set)
     first, last = hours[0], hours[-1]
@@ -63,6 +63,5 @@ def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, wit
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
             stored = stored_hours(connection, feature_set.key, first, last)
-            if with_inputs:
-                inputs = stored_inputs(connection, feature_set.key, first, last)
+            inputs = stored_inputs(connection, feature_set.key, first, last)
     return Facts(HourlyRows.of(ohlcv), stored, last_closed_hour(), inputs)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
@@ -23,9 +24,11 @@ from feature_backfill.assets.names import (
 )
 from feature_backfill.assets.progress import ProgressListener, RunReport
 from feature_backfill.assets.ranges import hours_of_run
-from feature_backfill.assets.run_events import PREVIEW_FEATURES, PREVIEW_HOURS, report_run, run_metadata
+from feature_backfill.assets.run_events import Upstream, report_run
+from feature_backfill.assets.run_summary import PREVIEW_FEATURES, PREVIEW_HOURS, run_metadata
 from feature_backfill.assets.target import target_key, target_of_run
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.versions import newest_event
 from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_rows
@@ -65,14 +68,15 @@ class FeaturesConfig(dg.Config):
 def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefinition:
     """The rows of one feature set.
 
-    A skipped hour stays missing and gets an observation with its reason. A kept hour is reported as materialized. So
-    the asset reports each hour itself and yields no output for the range.
+    A skipped hour stays missing and is recorded as skipped, with its reason. A kept hour is reported as materialized.
+    So the asset reports each hour itself and yields no output for the range.
     """
     names = feature_set.names
+    upstream_keys = [ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes)]
 
     @dg.asset(
         key=features_key(market, feature_set),
-        deps=[ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes)],
+        deps=upstream_keys,
         description=(
             f"{len(names)} features of each closed hour of {market.name} under the key {feature_set.key}, "
             f"from the last {feature_set.lookback.hours} hours, on {', '.join(feature_set.timeframes)} bars."
@@ -100,14 +104,15 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         hours = hours_of_run(context)
         with user_errors_fail_the_step():
             wait_for_rows(context, market, hours)
+            upstream = Upstream(upstream_keys, newest_event(context.instance))
             with _timed(seconds, "plan"):
                 plan = plan_of(market, feature_set, hours, config.keep(context.run.tags))
                 plan = plan.at_most(config.at_most)
             progress.planned(len(plan.compute))
-            preview = _compute_and_store(context, market, feature_set, plan, progress, seconds)
+            preview, missing_values = _compute_and_store(context, market, feature_set, plan, progress, seconds)
         report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
         summary = run_metadata(report, preview, standing_of(market, feature_set))
-        report_run(context, features_key(market, feature_set), plan, summary)
+        report_run(context, plan, upstream, missing_values, summary)
         context.log.info(
             f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}"
         )
@@ -130,9 +135,12 @@ def _compute_and_store(
     plan: Plan,
     progress: ProgressListener,
     seconds: dict[str, float],
-) -> pd.DataFrame:
-    """Compute and store the planned hours chunk by chunk. Returns a corner of the newest rows."""
-    preview = pd.DataFrame()
+) -> tuple[pd.DataFrame, "pd.Series[int]"]:
+    """Compute and store the planned hours chunk by chunk.
+
+    Returns a corner of the newest rows, and how many values of each row are missing.
+    """
+    preview, missing_values = pd.DataFrame(), []
     for start in range(0, len(plan.compute), CHUNK_HOURS):
         hours = plan.compute[start : start + CHUNK_HOURS]
         with _timed(seconds, "compute"):
@@ -153,7 +161,8 @@ def _compute_and_store(
         progress.stored(len(hours))
         context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
         preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]
-    return preview
+        missing_values.append((~np.isfinite(frame)).sum(axis=1))
+    return preview, pd.concat(missing_values) if missing_values else pd.Series(dtype="int64")
 
 
 def _computed(market: Market, feature_set: FeatureSet, rows: HourlyRows, hours: pd.DatetimeIndex) -> pd.DataFrame:

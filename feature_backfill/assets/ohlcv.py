@@ -1,17 +1,22 @@
 """The asset of the hourly rows. Nothing executes it: whoever brings rows reports their hours."""
 
+from dataclasses import dataclass
+
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from feature_backfill.assets.names import hourly_partitions, market_metadata, ohlcv_key
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import newest_materializations
-from feature_backfill.dagster_internals.reports import report_runless
+from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
+from feature_backfill.dagster_internals.versions import VERSION_TAG, newest_versions
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.hours import last_closed_hour, partition_keys
 from feature_backfill.store.database import PATIENCE_S, connect
-from feature_backfill.store.ohlcv import ohlcv_extent, ohlcv_hours
+from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
 
+_NO_VERSIONS = pd.Series([], index=pd.DatetimeIndex([], dtype="datetime64[us]"), dtype=object)
 FEW_HOURS = 100
 """Up to this many hours, Dagster is asked about these alone; above it, about all of the asset."""
 
@@ -41,35 +46,75 @@ def ohlcv_asset(market: Market) -> dg.AssetSpec:
     )
 
 
-def unreported_hours(
+@dataclass(frozen=True)
+class News:
+    """Hours of the OHLCV table that Dagster does not show as they are, with the version of their rows, ascending.
+
+    unreported: not shown as materialized. corrected: shown, with other values than the table has now.
+    """
+
+    unreported: "pd.Series[str]"
+    corrected: "pd.Series[str]"
+
+    def __len__(self) -> int:
+        return len(self.unreported) + len(self.corrected)
+
+
+def ohlcv_news(
     instance: dg.DagsterInstance,
     market: Market,
     hours: pd.DatetimeIndex | None = None,
     patience: float = PATIENCE_S,
-) -> pd.DatetimeIndex:
-    """The closed hours that the table holds and that Dagster does not show as materialized.
+) -> News:
+    """The closed hours of the table of which Dagster does not know, or knows other rows.
 
     hours: look at these only, in any order; by default at all. patience: seconds to wait for a database in use.
     """
     with connect(market.source.database, read_only=True, patience=patience) as connection:
         extent = ohlcv_extent(connection, market.source.table) if hours is None else (hours.min(), hours.max())
         if extent is None:
-            return pd.DatetimeIndex([], dtype="datetime64[us]")
+            return News(_NO_VERSIONS, _NO_VERSIONS)
         first, last = max(extent[0], market.first_hour), min(extent[1], last_closed_hour())
-        present = ohlcv_hours(connection, market.source.table, first, last)
-    wanted = present if hours is None else present[present.isin(hours)]
-    keys = partition_keys(wanted)
-    known = newest_materializations(instance, ohlcv_key(market), keys if len(keys) <= FEW_HOURS else None)
-    return wanted[[key not in known for key in keys]]
+        rows = read_ohlcv(connection, market.source.table, first, last)
+    versions = row_versions(rows)
+    versions = versions if hours is None else versions[versions.index.isin(hours)]
+    keys = partition_keys(pd.DatetimeIndex(versions.index))
+    asked, key = keys if len(keys) <= FEW_HOURS else None, ohlcv_key(market)
+    shown = newest_materializations(instance, key, asked)
+    known = newest_versions(instance, key, asked)
+    unreported = np.array([name not in shown for name in keys], dtype=bool)
+    reported = np.array([known.get(name, "") for name in keys], dtype=object)
+    corrected = ~unreported & (reported != "") & (reported != versions.to_numpy())
+    return News(versions[unreported], versions[corrected])
 
 
-def report_present(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> None:
-    """Report hours as materialized."""
-    report_runless(instance, [(dg.AssetMaterialization(ohlcv_key(market)), partition_keys(hours))])
+def row_versions(rows: pd.DataFrame) -> "pd.Series[str]":
+    """A digest of the values of each hour's row (of all its rows if an hour is repeated), by hour, ascending.
+
+    rows: as read_ohlcv gives them. A stamp off the hour is no hour.
+    """
+    stamps = rows["timestamp"]
+    rows = rows[stamps == stamps.dt.floor("h")]
+    digests = pd.util.hash_pandas_object(rows[list(COLUMNS)], index=False)
+    by_hour = digests.groupby(rows["timestamp"]).sum()
+    return pd.Series([f"{digest:016x}" for digest in by_hour], index=pd.DatetimeIndex(by_hour.index), dtype=object)
+
+
+def report_news(instance: dg.DagsterInstance, market: Market, news: News) -> None:
+    """Report unknown hours as materialized, and observe corrected ones, which makes what rests on them unsynced."""
+    key = ohlcv_key(market)
+    corrected = dg.AssetObservation(key, metadata={"corrected": "the row has other values than were reported before"})
+    report_runless(
+        instance,
+        [
+            EventOfHours(event, partition_keys(pd.DatetimeIndex(of.index)), tags={VERSION_TAG: list(of)})
+            for event, of in ((dg.AssetMaterialization(key), news.unreported), (corrected, news.corrected))
+        ],
+    )
 
 
 def report_ohlcv(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> int:
-    """Report the hours that are closed, in the table, and not yet shown as materialized. Returns their number."""
-    unreported = unreported_hours(instance, market, hours)
-    report_present(instance, market, unreported)
-    return len(unreported)
+    """Report those of the closed hours of the table that are unknown or corrected. Returns their number."""
+    news = ohlcv_news(instance, market, hours)
+    report_news(instance, market, news)
+    return len(news)

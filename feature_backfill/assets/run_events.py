@@ -1,71 +1,106 @@
-"""What a run of features reports to Dagster: an event an hour, and a summary with the newest of them."""
+"""What a run of features reports to Dagster: an event for each of its hours, the newest of them with a summary."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
-from feature_backfill.assets.progress import RunReport
-from feature_backfill.dagster_internals.reports import EventOfHours, report_hours
-from feature_backfill.hours import partition_keys
+from feature_backfill.dagster_internals.reports import EventOfHours, report_hours, skipped
+from feature_backfill.dagster_internals.versions import BEFORE_ALL, VERSION_TAG, read_at
+from feature_backfill.engine.bars import COLUMNS
+from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.planning.plan import Plan
-from feature_backfill.planning.standing import Standing
 
-PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
-"""Size of the corner of the newest rows that a summary shows."""
+NUMBERED_HOURS = 200
+"""The rows of a run over so few hours carry numbers to plot. A long history would take too much room with them."""
+
+LATE = pd.Timedelta(days=1)
+"""A row that was made this long after its bar closed was backfilled: how late it was says nothing."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The assets that rows rest on, and the newest event of Dagster's log before their tables were read."""
+
+    assets: Sequence[dg.AssetKey]
+    newest_event: int
+
+    def versions(self, stale: bool) -> Mapping[str, str]:
+        """Tags of rows that were computed from what there is now or, if they are stale, from something else."""
+        return read_at(BEFORE_ALL if stale else self.newest_event, self.assets)
 
 
 def report_run(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, plan: Plan, summary: dict[str, dg.MetadataValue]
+    context: dg.AssetExecutionContext,
+    plan: Plan,
+    upstream: Upstream,
+    missing_values: "pd.Series[int]",
+    summary: Mapping[str, dg.MetadataValue],
 ) -> None:
-    """Report every hour of a plan that was carried out. The newest hour's event also carries the summary of the run."""
-    rows = pd.concat([pd.Series("kept", plan.kept), pd.Series("computed", plan.compute)])
-    reasons = plan.impossible.map(str)
-    done: list[EventOfHours] = [
-        (dg.AssetMaterialization(key, metadata={"row": row}), hours) for row, hours in _runs(rows)
-    ]
-    left: list[EventOfHours] = [
-        (dg.AssetObservation(key, metadata={"skipped": why}), hours) for why, hours in _runs(reasons)
-    ]
-    if with_summary := done or left:
-        event, hours = with_summary.pop()
-        newest = type(event)(key, metadata={**event.metadata, **summary})
-        with_summary += [(event, hours[:-1]), (newest, hours[-1:])]
-    report_hours(context, [*done, *left])
+    """Report every hour of a plan that was carried out. The newest hour's event also carries the summary of the run.
+
+    missing_values: how many values of each computed row are missing.
+    """
+    now = pd.Timestamp.now("UTC").tz_localize(None)
+    events = run_events(context.asset_key, plan, upstream, missing_values, now)
+    if events:
+        *_, newest = events
+        before, last = newest.apart_from_last()
+        events[-1:] = [before, replace(last, event=last.event.with_metadata({**summary, **last.event.metadata}))]
+    report_hours(context, events)
 
 
-def _runs(values: "pd.Series[str]") -> Iterator[tuple[str, list[str]]]:
-    """Each stretch of successive hours with one value: the value, and the partition keys of the hours."""
-    values = values.sort_index()
-    for _, alike in values.groupby((values != values.shift()).cumsum()):
-        yield alike.iloc[0], partition_keys(pd.DatetimeIndex(alike.index))
+def run_events(
+    asset: dg.AssetKey, plan: Plan, upstream: Upstream, missing_values: "pd.Series[int]", now: pd.Timestamp
+) -> list[EventOfHours]:
+    """An event for each stretch of successive hours with one fate, in time order. now: UTC-naive."""
+    numbers = _numbers(plan, missing_values, now)
+    digests = pd.concat([plan.kept_digests, plan.digests])
+    events = []
+    for stretch in _stretches(plan, numbers):
+        hours, fate = pd.DatetimeIndex(stretch.index), stretch.iloc[0]
+        if fate["reason"]:
+            events.append(EventOfHours(skipped(asset, {"skipped": fate["reason"]}), partition_keys(hours)))
+            continue
+        event = dg.AssetMaterialization(asset, metadata={"row": fate["row"]}, tags=upstream.versions(fate["stale"]))
+        values = {str(name): column.tolist() for name, column in numbers.reindex(hours).dropna(axis=1).items()}
+        known = [digests.get(hour) for hour in hours]
+        versions = ["unknown" if digest is None else f"{digest:016x}" for digest in known]
+        events.append(EventOfHours(event, partition_keys(hours), numbers=values, tags={VERSION_TAG: versions}))
+    return events
 
 
-def run_metadata(report: RunReport, preview: pd.DataFrame, now: Standing | None) -> dict[str, dg.MetadataValue]:
-    """What a run did and how the feature set stands after it, as metadata."""
-    by_kind = Counter(str(reason.kind) for reason in report.skipped)
-    metadata: dict[str, dg.MetadataValue] = {
-        "rows_written": dg.MetadataValue.int(report.computed),
-        "rows_kept": dg.MetadataValue.int(report.kept),
-        "hours_skipped": dg.MetadataValue.json(dict(by_kind)),
-        "hours_absent": dg.MetadataValue.int(report.absent),
-        "hours_per_second": dg.MetadataValue.float(round(report.hours_per_second, 1)),
-    }
-    if now is not None:
-        metadata["newest_stored_hour"] = dg.MetadataValue.timestamp(now.newest.tz_localize("UTC").timestamp())
-        metadata["hours_behind_ohlcv"] = dg.MetadataValue.int(now.hours_behind)
-        metadata["hours_missing"] = dg.MetadataValue.int(sum(now.missing.values()))
-        metadata["hours_missing_why"] = dg.MetadataValue.json(now.missing)
-    if not preview.empty:
-        metadata["preview"] = dg.MetadataValue.md(_markdown_table(preview))
-    return metadata
+def _numbers(plan: Plan, missing_values: "pd.Series[int]", now: pd.Timestamp) -> pd.DataFrame:
+    """What a computed row says in numbers: hours x (close, missing_values, seconds_late), of a run over few hours.
+
+    seconds_late: from the close of the bar to now; NaN where that is not the time that the row took.
+    """
+    if len(plan.compute) > NUMBERED_HOURS:
+        return pd.DataFrame(index=plan.compute)
+    at = plan.rows.stamps.get_indexer(plan.compute)
+    late = now - (plan.compute + HOUR)
+    return pd.DataFrame(
+        {
+            "close": plan.rows.values[COLUMNS.index("close")][at],
+            "missing_values": missing_values.reindex(plan.compute),
+            "seconds_late": np.where(late < LATE, late.total_seconds(), np.nan),
+        },
+        index=plan.compute,
+    )
 
 
-def _markdown_table(frame: pd.DataFrame) -> str:
-    lines = [["ts", *frame.columns], ["---"] * (len(frame.columns) + 1)]
-    lines += [
-        [f"{ts:%Y-%m-%d %H:%M}", *(f"{value:.6g}" for value in row)]
-        for ts, row in zip(frame.index, frame.to_numpy(), strict=True)
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _stretches(plan: Plan, numbers: pd.DataFrame) -> list[pd.DataFrame]:
+    """Each stretch of successive hours that have one fate, in time order: hours x (row, reason, stale, numbers)."""
+    reasons = plan.impossible
+    fates = pd.concat(
+        [
+            pd.DataFrame({"row": "kept", "reason": "", "stale": plan.kept.isin(plan.stale)}, index=plan.kept),
+            pd.DataFrame({"row": "computed", "reason": "", "stale": False}, index=plan.compute),
+            pd.DataFrame({"row": "", "reason": reasons.map(str), "stale": False}, index=reasons.index),
+        ]
+    ).sort_index()
+    fates["numbers"] = numbers.notna().sum(axis=1).reindex(fates.index, fill_value=0)
+    begins = (fates != fates.shift()).any(axis=1)
+    return [stretch for _, stretch in fates.groupby(begins.cumsum())]

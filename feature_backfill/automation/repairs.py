@@ -3,9 +3,10 @@
 A repair writes records of Dagster's only, never a row: what is stored shows as materialized, what is not as missing.
 
 * OHLCV and features: an hour agrees if it has a row. One that a later run failed on has it still, and is shown anew.
-* Bars: an hour agrees if the bar that ends with it, where OHLCV gives one, is stored with the values that OHLCV gives,
-  and none is stored where it gives none. Stored bars do not tell which hours were asked for, since a run refreshes
-  those of its lookback as well; so bars are reported for the hours of the stored features that rest on them.
+* Bars: an hour agrees if OHLCV has its row, if the bar that ends with it, where OHLCV gives one, is stored with the
+  values that OHLCV gives, and if none is stored where it gives none. Stored bars do not tell which hours were asked
+  for, since a run refreshes those of its lookback as well; so bars are reported for the hours of the stored features
+  that rest on them.
 
 Safe at any time. A run stores rows, then reports them: whoever asks Dagster first and the tables second sees a row for
 every hour that Dagster shows, unless it was deleted. What is reported after the question is never taken back.
@@ -30,7 +31,7 @@ from feature_backfill.dagster_internals.partition_status import (
     newest_plans,
 )
 from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
-from feature_backfill.dagster_internals.reports import report_runless
+from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
 from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.errors import UserError
 from feature_backfill.hours import hours_of, last_closed_hour, partition_keys
@@ -39,7 +40,7 @@ from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.ohlcv import ohlcv_hours, read_ohlcv
 
-NO_LONGER_STORED, NO_LONGER_RIGHT = "no longer stored", "whose bar is gone or differs from OHLCV"
+NO_LONGER_STORED, NO_LONGER_RIGHT = "no longer stored", "whose row or bar is gone or differs from OHLCV"
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,8 @@ def _differences(market: Market, shown: Mapping[dg.AssetKey, Shown], tables: Tab
             if timeframe in feature_set.timeframes:
                 resting = resting.union(tables.features[feature_set.key])
         hours, overtaken = shown[asset].hours, shown[asset].overtaken
-        unshown = resting.difference(hours).union(overtaken).difference(wrong)
-        gone = hours.intersection(wrong)
+        unshown = resting.difference(hours).union(overtaken).difference(wrong).intersection(tables.ohlcv)
+        gone = hours.intersection(wrong).union(hours.difference(tables.ohlcv))
         agreeing = hours.difference(gone).difference(overtaken)
         differences.append(Difference(asset, unshown, gone, len(agreeing), NO_LONGER_RIGHT))
     for feature_set in market.feature_sets:
@@ -213,7 +214,7 @@ def _of_rows(asset: dg.AssetKey, shown: Mapping[dg.AssetKey, Shown], stored: pd.
 
 def _mend(instance: dg.DagsterInstance, market: Market, difference: Difference, shown: Shown) -> None:
     found = dg.AssetMaterialization(difference.asset, metadata={"row": "found stored"})
-    report_runless(instance, [(found, partition_keys(difference.unshown))])
+    report_runless(instance, [EventOfHours(found, partition_keys(difference.unshown))])
     if len(difference.gone):
         wipe_partitions(instance, difference.asset, partition_keys(difference.gone), shown.newest_event)
     else:

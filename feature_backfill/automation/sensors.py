@@ -19,13 +19,13 @@ import dagster as dg
 import pandas as pd
 from pydantic import BaseModel
 
-from feature_backfill.assets.ohlcv import report_present, unreported_hours
+from feature_backfill.assets.ohlcv import News, ohlcv_news, report_news
 from feature_backfill.automation.changes import database_state
 from feature_backfill.automation.imports import FILES_TAG, import_job_name, next_import
 from feature_backfill.automation.incremental import PATIENCE_S, Cursor, next_request
 from feature_backfill.automation.jobs import batch_tags, job_name
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.dagster_internals.event_log_storage import can_list_hours
+from feature_backfill.dagster_internals.bulk_events import records_in_bulk
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import last_closed_hour, partition_key
@@ -78,7 +78,7 @@ def incremental_sensor(
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(tags=batch_tags(batch))
-                for batch in batches(request.ranges, can_list_hours(context.instance))
+                for batch in batches(request.ranges, records_in_bulk(context.instance))
             ],
             cursor=written,
         )
@@ -131,15 +131,21 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
 def _report(context: dg.SensorEvaluationContext, market: Market) -> tuple[bool, str]:
     """Report hours of the table for as long as a tick may take. Returns whether all are reported, and a message."""
     started = time.monotonic()
-    hours = unreported_hours(context.instance, market, patience=PATIENCE_S)
-    done = 0
-    while done < len(hours) and time.monotonic() - started < REPORTING_S:
-        report_present(context.instance, market, hours[done : done + REPORTED_AT_A_TIME])
-        done = min(done + REPORTED_AT_A_TIME, len(hours))
-    if hours.empty:
-        return True, "every hour of the table has been reported"
-    rest = "" if done == len(hours) else f", {len(hours) - done} in the next ticks"
-    return not rest, f"reported {done} hours, {hours[0]} .. {hours[done - 1]}{rest}"
+    news = ohlcv_news(context.instance, market, patience=PATIENCE_S)
+    done, corrected = 0, ""
+    while done < len(news.unreported) and time.monotonic() - started < REPORTING_S:
+        some = news.unreported.iloc[done : done + REPORTED_AT_A_TIME]
+        report_news(context.instance, market, News(some, news.corrected.iloc[:0]))
+        done += len(some)
+    if len(news.corrected):
+        report_news(context.instance, market, News(news.unreported.iloc[:0], news.corrected))
+        first, last = news.corrected.index[[0, -1]]
+        corrected = f"{len(news.corrected)} hours were corrected, {first} .. {last}; "
+    if news.unreported.empty:
+        return True, f"{corrected}every hour of the table has been reported"
+    rest = "" if done == len(news.unreported) else f", {len(news.unreported) - done} in the next ticks"
+    hours = news.unreported.index
+    return not rest, f"{corrected}reported {done} hours, {hours[0]} .. {hours[done - 1]}{rest}"
 
 
 def _ended_orphans(context: dg.SensorEvaluationContext) -> str:

@@ -16,13 +16,14 @@ Rests on these facts of Dagster 1.13.27, none of them public:
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from dagster import (
     AssetExecutionContext,
+    AssetKey,
     AssetMaterialization,
     AssetObservation,
     DagsterEvent,
@@ -31,65 +32,136 @@ from dagster import (
     EventLogEntry,
     MaterializeResult,
 )
+from dagster._core.definitions.events import (
+    AssetMaterializationFailure,
+    AssetMaterializationFailureReason,
+    AssetMaterializationFailureType,
+)
+from dagster._core.definitions.metadata import normalize_metadata
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.errors import DagsterInvalidPropertyError
-from dagster._core.events import DagsterEventBatchMetadata, StepMaterializationData
+from dagster._core.events import AssetObservationData, DagsterEventBatchMetadata, StepMaterializationData
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
-from feature_backfill.dagster_internals.event_log_storage import BatchedSqliteEventLogStorage
-from feature_backfill.dagster_internals.partitioned_entries import PartitionedEntry
+from feature_backfill.dagster_internals.bulk_events import EventsInBulk, records_in_bulk
+from feature_backfill.dagster_internals.partitioned_entries import APART_S, AssetEvent, PartitionedEntry, of_partition
 
-EventOfHours = tuple[AssetMaterialization | AssetObservation, Sequence[str]]
-"""An event without a partition, and the partition keys of the hours that it is reported for."""
+
+@dataclass(frozen=True)
+class EventOfHours:
+    """One event of many hours.
+
+    event: without a partition. partitions: keys of the hours, ascending. numbers, tags: values of metadata and of tags
+    that differ hour by hour, by name.
+    """
+
+    event: AssetEvent
+    partitions: Sequence[str]
+    numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def one_by_one(self) -> Iterator[AssetEvent]:
+        """The event of each hour."""
+        for at, partition in enumerate(self.partitions):
+            numbers = {name: values[at] for name, values in self.numbers.items()}
+            tags = {name: values[at] for name, values in self.tags.items()}
+            yield of_partition(self.event, partition, numbers, tags)
+
+    def apart_from_last(self) -> tuple["EventOfHours", "EventOfHours"]:
+        """The event of all hours but the last, and that of the last."""
+        return self._among(slice(None, -1)), self._among(slice(-1, None))
+
+    def _among(self, some: slice) -> "EventOfHours":
+        numbers = {name: values[some] for name, values in self.numbers.items()}
+        tags = {name: values[some] for name, values in self.tags.items()}
+        return EventOfHours(self.event, self.partitions[some], numbers, tags)
+
+
+def skipped(asset: AssetKey, metadata: Mapping[str, Any]) -> AssetMaterializationFailure:
+    """The event of an hour that is left out for a good reason. Dagster's pages call it skipped."""
+    return AssetMaterializationFailure(
+        asset_key=asset,
+        description=None,
+        metadata=normalize_metadata(metadata),
+        partition=None,
+        tags={},
+        failure_type=AssetMaterializationFailureType.SKIPPED,
+        reason=AssetMaterializationFailureReason.UNKNOWN,
+    )
 
 
 def report_hours(context: AssetExecutionContext, events: Sequence[EventOfHours]) -> None:
     """Report what `context.log_event` would, one partition after another, in bulk if the instance's event log can.
 
-    For the body of an asset that reports its hours itself: a materialization for an hour that is done, an observation
-    with the reason for one that is skipped. Loggers do not get a line for each hour: that costs more than the records.
+    For the body of an asset that reports its hours itself: a materialization for an hour that is done, `skipped` with
+    the reason for one that is left out. An event log that does not take the latter gets an observation instead.
+    Loggers do not get a line for each hour: that costs more than the records.
+
+    The times of the events of one call are a millisecond apart, the newest hour's is now: Dagster's pages would show
+    events of one time as one.
     """
+    events = [event for event in events if event.partitions]
     try:
         step = context.get_step_execution_context()
     except DagsterInvalidPropertyError:  # the asset is called as a function, without a run
-        for event, partitions in events:
-            for partition in partitions:
-                context.log_event(event._replace(partition=partition))
+        for event in events:
+            for one in event.one_by_one():
+                context.log_event(_as_observation(one))
         return
-    entries = [
-        PartitionedEntry(_step_entry(step, event._replace(partition=partitions[0])), partitions)
-        for event, partitions in events
-        if partitions
-    ]
+    in_bulk = records_in_bulk(context.instance)
+    entries = _entries(events, lambda event: _step_entry(step, event if in_bulk else _as_observation(event)))
     _store(context.instance, step.run_id, entries)
-    context.op_execution_context._events.extend(
-        entry.get_dagster_event() for of_hours in entries for entry in of_hours.one_by_one()
-    )
+    context.op_execution_context._events.extend(entry.line.get_dagster_event() for entry in entries)
 
 
-def reported_already() -> MaterializeResult[None]:
+def reported_already(asset: AssetKey | None = None) -> MaterializeResult[None]:
     """The result of an asset that called report_hours: Dagster reports nothing more, and steps downstream go on."""
-    return MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+    return MaterializeResult(asset_key=asset, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
 
-def report_runless(instance: DagsterInstance, events: Sequence[tuple[AssetMaterialization, Sequence[str]]]) -> None:
+def report_runless(instance: DagsterInstance, events: Sequence[EventOfHours]) -> None:
     """Report what `instance.report_runless_asset_event` would, one partition after another, in bulk likewise.
 
     For an external asset, whose hours are filled from outside Dagster.
     """
-    entries = []
-    for event, partitions in events:
-        if partitions:
-            dagster_event = DagsterEvent(
-                event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
-                event_specific_data=StepMaterializationData(event._replace(partition=partitions[0])),
-                job_name=RUNLESS_JOB_NAME,
-            )
-            first = _log_entry(RUNLESS_RUN_ID, RUNLESS_JOB_NAME, None, logging.INFO, "", dagster_event)
-            entries.append(PartitionedEntry(first, partitions))
+    entries = _entries([event for event in events if event.partitions], _runless_entry)
     _store(instance, RUNLESS_RUN_ID, entries)
+
+
+def _entries(events: Sequence[EventOfHours], entry_of: Callable[[AssetEvent], EventLogEntry]) -> list[PartitionedEntry]:
+    """The entries of events, in the order of the events; their times are in the order of all their partitions."""
+    keys = sorted({partition for event in events for partition in event.partitions})
+    now = time.time()
+    times = {key: now - APART_S * before for before, key in enumerate(reversed(keys))}
+    return [
+        PartitionedEntry(
+            entry_of(next(event.one_by_one())),
+            event.partitions,
+            event.numbers,
+            event.tags,
+            [times[partition] for partition in event.partitions],
+        )
+        for event in events
+    ]
+
+
+def _as_observation(event: AssetEvent) -> AssetMaterialization | AssetObservation:
+    if isinstance(event, AssetMaterializationFailure):
+        return AssetObservation(event.asset_key, partition=event.partition, metadata=event.metadata)
+    return event
+
+
+def _runless_entry(event: AssetEvent) -> EventLogEntry:
+    data: StepMaterializationData | AssetObservationData
+    if isinstance(event, AssetMaterialization):
+        kind, data = DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
+    else:
+        assert isinstance(event, AssetObservation)
+        kind, data = DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
+    dagster_event = DagsterEvent(event_type_value=kind.value, event_specific_data=data, job_name=RUNLESS_JOB_NAME)
+    return _log_entry(RUNLESS_RUN_ID, RUNLESS_JOB_NAME, None, logging.INFO, "", dagster_event)
 
 
 @dataclass(frozen=True)
@@ -112,8 +184,13 @@ class _RecordingStep:
         self.entries.append(_log_entry(self.run_id, self.job_name, self.step.key, level, msg, dagster_event))
 
 
-def _step_entry(context: StepExecutionContext, event: AssetMaterialization | AssetObservation) -> EventLogEntry:
+def _step_entry(context: StepExecutionContext, event: AssetEvent) -> EventLogEntry:
     """The entry that Dagster would log for an event of a step."""
+    if isinstance(event, AssetMaterializationFailure):
+        failed = DagsterEvent.build_asset_failed_to_materialize_event(context.job_name, context.step.key, event)
+        message = f"{event.asset_key.to_user_string()} skipped."
+        failed = failed._replace(message=message)
+        return _log_entry(context.run_id, context.job_name, context.step.key, logging.INFO, message, failed)
     step: Any = _RecordingStep(context.run_id, context.job_name, context.step, context.event_tags, [])
     if isinstance(event, AssetMaterialization):
         DagsterEvent.asset_materialization(step, event)
@@ -140,7 +217,7 @@ def _log_entry(
 
 def _store(instance: DagsterInstance, run_id: str, entries: Sequence[PartitionedEntry]) -> None:
     storage = instance.event_log_storage
-    if isinstance(storage, BatchedSqliteEventLogStorage):
+    if isinstance(storage, EventsInBulk):
         storage.store_entries(run_id, entries)
         return
     events = [entry for of_hours in entries for entry in of_hours.one_by_one()]

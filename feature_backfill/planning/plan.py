@@ -29,8 +29,8 @@ class Facts:
     rows: the hourly rows of the hours asked for and of their lookbacks.
     stored: the hours that have a row under the feature key, ascending.
     last_closed: the newest hour whose bar has closed.
-    inputs: what the stored rows were computed from, hours x (digest, settings), of those that the project wrote. Only a
-    plan that keeps the current rows needs it.
+    inputs: what the stored rows were computed from, hours x (digest, settings), of those that the project wrote. A plan
+    that keeps the current rows needs it; others then know which of the rows that they keep are stale.
     """
 
     rows: HourlyRows
@@ -45,9 +45,9 @@ class Plan:
 
     open: not closed yet. absent: OHLCV has no row. kept: stored, and left as they are. skipped: hours that cannot be
     computed, with their SkipReason. compute: the rest.
-    stale: the stored hours that OHLCV no longer bears out, whatever becomes of them. Empty unless the plan keeps
-    current rows only.
+    stale: the stored hours that OHLCV no longer bears out, whatever becomes of them, as far as the facts tell.
     rows: the hourly rows that the plan rests on. digests: of each hour to compute, the digest of its lookback.
+    kept_digests: of the kept hours, the digest of the lookback that they were computed from, where it is known.
     """
 
     open: pd.DatetimeIndex
@@ -58,6 +58,7 @@ class Plan:
     stale: pd.DatetimeIndex
     rows: HourlyRows
     digests: pd.Series
+    kept_digests: pd.Series
 
     @property
     def impossible(self) -> pd.Series:
@@ -88,6 +89,7 @@ class Plan:
             compute=self.compute[:count],
             stale=self.stale[self.stale <= last],
             digests=self.digests[:count],
+            kept_digests=self.kept_digests[self.kept_digests.index <= last],
         )
 
 
@@ -97,10 +99,9 @@ def plan_hours(feature_set: FeatureSet, hours: pd.DatetimeIndex, facts: Facts, k
     closed = hours[hours <= facts.last_closed]
     present = closed[closed.isin(rows.stamps)]
     stored = closed[closed.isin(facts.stored)]
-    stale = stored[:0]
-    if keep is Keep.CURRENT and facts.inputs is not None:
-        stale = _stale_hours(feature_set, stored, facts.inputs, rows)
-    kept = present[:0] if keep is Keep.NONE else present.intersection(stored).difference(stale)
+    stale = stored[:0] if facts.inputs is None else _stale_hours(feature_set, stored, facts.inputs, rows)
+    kept = present[:0] if keep is Keep.NONE else present.intersection(stored)
+    kept = kept.difference(stale) if keep is Keep.CURRENT else kept
     wanted = present.difference(kept)
     skipped = skip_reasons(wanted, rows, lookback, timeframes)
     compute = wanted.difference(pd.DatetimeIndex(skipped.index))
@@ -113,7 +114,15 @@ def plan_hours(feature_set: FeatureSet, hours: pd.DatetimeIndex, facts: Facts, k
         stale=stale,
         rows=rows,
         digests=pd.Series(window_digests(rows, compute, lookback), index=compute),
+        kept_digests=_digests_of(kept, facts.inputs),
     )
+
+
+def _digests_of(hours: pd.DatetimeIndex, inputs: pd.DataFrame | None) -> pd.Series:
+    """The digests that were stored with the rows of hours."""
+    if inputs is None:
+        return pd.Series([], index=hours[:0], dtype="uint64")
+    return inputs.loc[inputs.index.isin(hours), "digest"]
 
 
 def _stale_hours(

@@ -9,7 +9,7 @@ import sqlalchemy as db
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from feature_backfill.dagster_internals.reports import report_hours, report_runless
+from feature_backfill.dagster_internals.reports import EventOfHours, report_hours, report_runless, skipped
 from feature_backfill.event_log import BatchedSqliteEventLogStorage
 
 BATCHED = {
@@ -49,15 +49,15 @@ def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult
     if "fails" in context.run.tags:
         raise dg.Failure("the disk is full", allow_retries=False)
     computed = [hour for hour in context.partition_keys if hour not in SKIPPED]
-    skipped = [hour for hour in context.partition_keys if hour in SKIPPED]
+    gap = [hour for hour in context.partition_keys if hour in SKIPPED]
     if is_batched(context.instance):
         materialized = dg.AssetMaterialization(FEATURES, metadata={"n": 440})
-        observed = dg.AssetObservation(FEATURES, metadata={"skipped": "a gap"})
-        report_hours(context, [(materialized, computed), (observed, skipped)])
+        left_out = skipped(FEATURES, {"skipped": "a gap"})
+        report_hours(context, [EventOfHours(materialized, computed), EventOfHours(left_out, gap)])
     else:
         for hour in computed:
             context.log_event(dg.AssetMaterialization(FEATURES, partition=hour, metadata={"n": 440}))
-        for hour in skipped:
+        for hour in gap:
             context.log_event(dg.AssetObservation(FEATURES, partition=hour, metadata={"skipped": "a gap"}))
     yield from ()
 
@@ -69,12 +69,11 @@ def is_batched(instance: dg.DagsterInstance) -> bool:
     return isinstance(instance.event_log_storage, BatchedSqliteEventLogStorage)
 
 
-def versioned_ohlcv(hours: Sequence[str]) -> list[tuple[dg.AssetMaterialization, Sequence[str]]]:
-    """OHLCV events of the first hour, and of the others, each with the version of its data in a tag."""
-    return [
-        (dg.AssetMaterialization(OHLCV, tags={"dagster/data_version": version}), some)
-        for version, some in (("1", hours[:1]), ("2", hours[1:]))
-    ]
+def versioned_ohlcv(hours: Sequence[str]) -> list[EventOfHours]:
+    """OHLCV events of hours, each with its close, and with the version of its data in a tag."""
+    event = dg.AssetMaterialization(OHLCV)
+    closes, versions = [100.5 + at for at in range(len(hours))], [f"version {hour}" for hour in hours]
+    return [EventOfHours(event, hours, numbers={"close": closes}, tags={"dagster/data_version": versions})]
 
 
 def hour_tags(first: int, last: int) -> dict[str, str]:
@@ -100,9 +99,9 @@ def live(instance: dg.DagsterInstance) -> None:
     if is_batched(instance):
         report_runless(instance, present)
     else:
-        for event, hours in present:
-            for hour in hours:
-                instance.report_runless_asset_event(event._replace(partition=hour))
+        for event in present:
+            for one in event.one_by_one():
+                instance.report_runless_asset_event(one)
     assert run(instance, RUNS[0], [BARS], hour_tags(0, 9))
     assert run(instance, RUNS[1], [FEATURES], hour_tags(0, 9))
     assert not run(instance, RUNS[2], [BARS, FEATURES], {**hour_tags(8, 17), "fails": "yes"})

@@ -131,7 +131,7 @@ def killed_within_the_events() -> None:
     store = BatchedSqliteEventLogStorage.store_entries
 
     def store_entries(self: Any, run_id: str, entries: Sequence[Any]) -> None:
-        events = [entry.first.get_dagster_event() for entry in entries]
+        events = [entry.dagster_event for entry in entries]
         if any(event.is_step_materialization and "features" in (event.step_key or "") for event in events):
             self._store_asset_event = die
         store(self, run_id, entries)

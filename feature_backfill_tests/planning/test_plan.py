@@ -46,7 +46,7 @@ def test_stored_rows_are_kept_as_the_mode_says(keep, kept):
     corrected.loc[99, "volume"] += 1
     plan = plan_hours(SET, ASKED, facts(corrected, span(90, 100), computed_from=OHLCV), keep)
     assert list(plan.kept) == list(span(90, 100)[:kept])
-    assert list(plan.stale) == (list(span(99, 100)) if keep is Keep.CURRENT else [])
+    assert list(plan.stale) == list(span(99, 100))
     assert plan.compute.union(plan.kept).equals(ASKED)
 
 

@@ -12,7 +12,7 @@ from feature_backfill.assets.names import features_key, writer_pool
 from feature_backfill.automation.jobs import batch_tags, job_name
 from feature_backfill.commands.shared.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.dagster_internals.event_log_storage import can_list_hours
+from feature_backfill.dagster_internals.bulk_events import records_in_bulk
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.dagster_internals.pools import runs_in_pool
 from feature_backfill.definitions import build_definitions
@@ -53,7 +53,7 @@ def backfill(
     step = features_key(market, feature_set).to_python_identifier()
     run_config = {**QUIET, "ops": {step: {"config": FeaturesConfig.options(keep)}}}
     end_orphans(instance)
-    for batch in batches(ranges, can_list_hours(instance)):
+    for batch in batches(ranges, records_in_bulk(instance)):
         _announce_other_writers(instance, market)
         result = job.execute_in_process(
             run_config=run_config, instance=instance, tags=batch_tags(batch), raise_on_error=False

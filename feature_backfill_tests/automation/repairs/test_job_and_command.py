@@ -28,7 +28,7 @@ def test_the_command_repairs_all_markets_or_the_one_of_the_flags(dagster_home, m
     assert main(["repair", "--dry-run", *flags, "--feat-duckdb", str(market.target_database)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "small/ohlcv: 45 hours to report, 0 no longer stored, 0 in order",
-        "small/bars_4h: 0 hours to report, 0 whose bar is gone or differs from OHLCV, 0 in order",
+        "small/bars_4h: 0 hours to report, 0 whose row or bar is gone or differs from OHLCV, 0 in order",
         "small/features/short: 0 hours to report, 0 no longer stored, 0 in order",
     ]
     assert main(["repair"]) == 0
