@@ -20,6 +20,7 @@ from feature_backfill.automation.runs import (
     pause_after,
 )
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.failures import step_failure
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.sources.files import ImportReport, import_files
 
@@ -63,7 +64,7 @@ def import_job(market: Market) -> dg.JobDefinition:
             if len(report.hours):
                 report_ohlcv(context.instance, market, report.hours)
         if failures:
-            raise dg.Failure("; ".join(failures), allow_retries=False)
+            raise step_failure(UserError("; ".join(failures)))
 
     @dg.job(
         name=import_job_name(market),
