@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import dagster as dg
-
+from feature_backfill.dagster_internals.failures import step_failure
 from feature_backfill.errors import RunError, UserError
 
 
@@ -14,4 +13,4 @@ def user_errors_fail_the_step() -> Iterator[None]:
     try:
         yield
     except (UserError, RunError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise step_failure(error) from error

@@ -27,9 +27,11 @@ def target_key(market: Market) -> str:
     return f"target_{market.name}"
 
 
-def target_database(market: Market) -> TargetDatabase:
-    """The resource of a market."""
-    return TargetDatabase(database=str(market.target_database))
+def target_database(market: Market) -> dg.ResourceDefinition:
+    """The resource of a market. The YAML alone says where it writes, so a launchpad does not offer its fields."""
+    return dg.ResourceDefinition.hardcoded_resource(
+        TargetDatabase(database=str(market.target_database)), f"Writes into {market.target_database}."
+    )
 
 
 def target_of_run(context: dg.AssetExecutionContext, market: Market) -> TargetDatabase:

@@ -20,7 +20,14 @@ def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "d
         f"{market.name}__checks",
         selection=dg.AssetSelection.checks(*checks),
         description=f"Runs every check of {market.name}, over all hours of OHLCV and features. Writes nothing.",
+        config={"ops": _default_options(checks)},
     )
+
+
+def _default_options(checks: Sequence[dg.AssetChecksDefinition]) -> dict[str, object]:
+    """The default options of checks, by op. The launchpad shows those that are null only if the job states them."""
+    schemas = {check.op.name: check.op.config_schema for check in checks}
+    return {op: {"config": schema.default_value} for op, schema in schemas.items() if schema.default_provided}
 
 
 def checks_schedule(market: Market, job: "dg.UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:

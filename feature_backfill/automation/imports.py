@@ -1,6 +1,5 @@
 """Imports the files of a market's folder into its OHLCV table: the job, and the decision which files to import next."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from feature_backfill.assets.names import writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
-from feature_backfill.automation.changes import folder_state
+from feature_backfill.automation.changes import KnownFiles, digest, folder_state
 from feature_backfill.automation.runs import (
     ENDED,
     LONGEST_PAUSE,
@@ -20,11 +19,15 @@ from feature_backfill.automation.runs import (
     pause_after,
 )
 from feature_backfill.config import Market
-from feature_backfill.errors import RunError, UserError
+from feature_backfill.dagster_internals.failures import step_failure
+from feature_backfill.errors import RunError, UserError, shortened
 from feature_backfill.sources.files import ImportReport, import_files
 
 FILES_TAG = "feature_backfill/files"
 """Run tag: a digest of the names, sizes and modification times of the files that a run imports."""
+
+NAMED_FILES = 10
+"""A message names so many of the files."""
 
 
 class ImportConfig(dg.Config):
@@ -63,7 +66,7 @@ def import_job(market: Market) -> dg.JobDefinition:
             if len(report.hours):
                 report_ohlcv(context.instance, market, report.hours)
         if failures:
-            raise dg.Failure("; ".join(failures), allow_retries=False)
+            raise step_failure(UserError("; ".join(failures)))
 
     @dg.job(
         name=import_job_name(market),
@@ -92,38 +95,37 @@ class ImportRequest:
     """The outcome of one look at the folder.
 
     files: the files to import now, if any; digest: of these files; message: what is requested, or why nothing is.
-    imported: by file name, the state in which each file was last imported.
+    imported: the files in the state in which each was last imported.
     """
 
     files: list[str]
     digest: str
     message: str
-    imported: dict[str, str]
+    imported: KnownFiles
 
 
-def next_import(
-    instance: dg.DagsterInstance, market: Market, imported: dict[str, str], now: pd.Timestamp
-) -> ImportRequest:
+def next_import(instance: dg.DagsterInstance, market: Market, imported: KnownFiles, now: pd.Timestamp) -> ImportRequest:
     """Request the files of the folder that are new or changed, unless an import is on its way or failed recently.
 
-    imported: by file name, the state in which each file was last imported; now: UTC-naive.
+    imported: the files in the state in which each was last imported; now: UTC-naive.
     """
     assert market.source.folder is not None
     present = folder_state(market.source.folder)
-    changed = {name: state for name, state in present.items() if imported.get(name) != state}
+    changed = imported.changed(present)
     if not changed:
-        return ImportRequest([], "", f"{len(present)} files, all imported", imported)
-    digest = hashlib.sha256(json.dumps(changed).encode()).hexdigest()[:16]
+        return ImportRequest([], "", f"{len(present)} files, all imported", KnownFiles.of(present))
+    asked = digest(json.dumps(changed))
     job = import_job_name(market)
     if instance.get_run_records(dg.RunsFilter(job_name=job, statuses=ON_THEIR_WAY), limit=1):
-        return ImportRequest([], digest, "an import is queued or running", imported)
-    tried = dg.RunsFilter(job_name=job, tags={FILES_TAG: digest}, statuses=ENDED)
+        return ImportRequest([], asked, "an import is queued or running", imported)
+    tried = dg.RunsFilter(job_name=job, tags={FILES_TAG: asked}, statuses=ENDED)
     records = instance.get_run_records(tried, limit=REMEMBERED_RUNS)
     if any(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS for record in records):
-        return ImportRequest([], digest, f"{len(changed)} files imported", {**imported, **changed})
+        return ImportRequest([], asked, f"{len(changed)} files imported", KnownFiles.of(present))
+    names = shortened(list(changed), NAMED_FILES)
     if records:
         due = ended_at(records[0]) + pause_after(len(records))
         if now < due <= now + LONGEST_PAUSE:  # a pause that ends later began before the clock was set back
-            message = f"the import of {', '.join(changed)} failed; it is requested again at {due:%Y-%m-%d %H:%M} UTC"
-            return ImportRequest([], digest, message, imported)
-    return ImportRequest(list(changed), digest, f"importing {', '.join(changed)}", imported)
+            message = f"the import of {names} failed; it is requested again at {due:%Y-%m-%d %H:%M} UTC"
+            return ImportRequest([], asked, message, imported)
+    return ImportRequest(list(changed), asked, f"importing {names}", imported)

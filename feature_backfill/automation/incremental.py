@@ -1,6 +1,7 @@
 """What a feature set's sensor asks for: the hours that can be computed, are not stored, and are not on their way."""
 
 from dataclasses import dataclass
+from textwrap import shorten
 
 import dagster as dg
 import pandas as pd
@@ -8,7 +9,7 @@ from pydantic import BaseModel
 
 from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.names import features_key
-from feature_backfill.automation.changes import database_state
+from feature_backfill.automation.changes import database_state, digest
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.automation.runs import asked_for, hours_on_their_way, waiting_hours
 from feature_backfill.config import FeatureSet, Market
@@ -25,11 +26,15 @@ from feature_backfill.store.ohlcv import ohlcv_extent
 PATIENCE_S = 5.0
 """How long a tick waits for a database that is taken; the next tick tries again."""
 
+KEPT_MESSAGE = 120
+"""So many characters of a message go into the cursor."""
+
 
 class Cursor(BaseModel):
     """What a tick remembers. since: the partition key of the hour from which on the sensor sees to every hour.
 
-    settled: the state of databases and settings in which nothing was left to ask for; message: what was said of it.
+    settled: a digest of the state of databases and settings in which nothing was left to ask for; message: what was
+    said of it, shortened.
     """
 
     since: str | None = None
@@ -53,12 +58,10 @@ def next_request(
 
     Raises UserError if a database is missing, unreadable or taken.
     """
-    state = "; ".join(
-        [
-            *(database_state(path) for path in (market.source.database, market.target_database)),
-            partition_key(last_closed_hour(now)),
-            feature_set.model_dump_json(),
-        ]
+    state = digest(
+        *(database_state(path) for path in (market.source.database, market.target_database)),
+        partition_key(last_closed_hour(now)),
+        feature_set.model_dump_json(),
     )
     if cursor.settled == state:
         return Tick([], cursor.message, cursor)
@@ -113,4 +116,5 @@ def _ends(
 
 
 def _nothing(cursor: Cursor, state: str, message: str) -> Tick:
-    return Tick([], message, cursor.model_copy(update={"settled": state, "message": message}))
+    kept = shorten(message, KEPT_MESSAGE, placeholder=" ...")
+    return Tick([], message, cursor.model_copy(update={"settled": state, "message": kept}))

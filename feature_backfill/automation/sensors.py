@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from feature_backfill.assets.ohlcv import News, ohlcv_news, report_news
-from feature_backfill.automation.changes import database_state
+from feature_backfill.automation.changes import KnownFiles, database_state, digest
 from feature_backfill.automation.imports import FILES_TAG, import_job_name, next_import
 from feature_backfill.automation.incremental import PATIENCE_S, Cursor, next_request
 from feature_backfill.automation.jobs import batch_tags, job_name
@@ -40,11 +40,11 @@ REPORTING_S = 20.0
 class OhlcvCursor(BaseModel):
     """What a tick leaves for the next one.
 
-    imported: by file name, the state in which each file was last imported.
-    reported: the state of the database when every one of its hours had been reported.
+    files: those of the folder, in the state in which each was last imported.
+    reported: a digest of the state of the database when every one of its hours had been reported.
     """
 
-    imported: dict[str, str] = {}
+    files: KnownFiles = KnownFiles()
     reported: str = ""
 
 
@@ -102,8 +102,8 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
         cursor = OhlcvCursor.model_validate_json(context.cursor) if context.cursor else OhlcvCursor()
         requests = []
         if import_job is not None:
-            asked = next_import(context.instance, market, cursor.imported, _now())
-            cursor.imported = asked.imported
+            asked = next_import(context.instance, market, cursor.files, _now())
+            cursor.files = asked.imported
             messages.append(asked.message)
             if asked.files:
                 run_config = {"ops": {f"{market.name}__import": {"config": {"files": asked.files}}}}
@@ -112,7 +112,7 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
                         job_name=import_job_name(market), run_config=run_config, tags={FILES_TAG: asked.digest}
                     )
                 )
-        state = f"{database_state(market.source.database)} {partition_key(last_closed_hour(_now()))}"
+        state = digest(database_state(market.source.database), partition_key(last_closed_hour(_now())))
         try:
             complete, message = (True, "nothing changed") if cursor.reported == state else _report(context, market)
             cursor.reported = state if complete else ""

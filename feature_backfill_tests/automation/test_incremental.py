@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill.assets.names import features_key
-from feature_backfill.automation.incremental import Cursor, next_request
+from feature_backfill.automation.incremental import KEPT_MESSAGE, Cursor, next_request
 from feature_backfill.automation.jobs import range_tags
 from feature_backfill.automation.runs import pause_after
 from feature_backfill.dagster_internals.listed_hours import only_hours
@@ -212,3 +212,20 @@ def test_other_settings_are_looked_at_anew(instance, market, tmp_path):
     assert request.cursor.settled
     again = next_request(instance, market, market.feature_sets[0], request.cursor, in_two_hours())
     assert len(again.ranges) == 1
+
+
+def test_a_cursor_stays_short_and_says_what_was_settled(instance, tmp_path):
+    impossible = small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 1000, "timeframes": ["1H"]}])
+    sensor = Sensor(instance, build_definitions([impossible]), NAME)
+    assert sensor.ranges() == []
+    told = sensor.message
+    assert len(told) > KEPT_MESSAGE
+    assert len(sensor.cursor) <= 200
+    assert sensor.ranges() == []
+    assert sensor.message.endswith(" ...")
+    assert told.startswith(sensor.message.removesuffix(" ..."))
+
+
+def test_a_cursor_of_an_earlier_version_is_accepted(sensor):
+    sensor.cursor = '{"since": "2025-01-17-00:00", "settled": "1024 17 none; 1024 18 none; {}", "message": "done"}'
+    assert sensor.ranges() == [(LAST - 48 * HOUR, LAST)]

@@ -11,7 +11,7 @@ import pytest
 from feature_backfill import feature_names, read_features
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.cli import main
-from feature_backfill.commands.shared.instance import shipped_config
+from feature_backfill.commands.shared.instance import LOCAL_HOME, shipped_config
 from feature_backfill.config import load_market
 from feature_backfill.hours import HOUR, hour_range, partition_keys
 from feature_backfill.sources.synthetic import synthetic_ohlcv
@@ -38,6 +38,26 @@ def test_import_says_what_became_of_the_rows_and_reports_the_hours(folder, capsy
     assert present == set(partition_keys(pd.DatetimeIndex(ohlcv["timestamp"]).delete(4)))
     assert main(arguments) == 0
     assert "0 rows new, 0 changed, 29 the same" in capsys.readouterr().out
+
+
+def test_import_without_a_dagster_home_makes_none_and_does_not_speak_of_it(folder, monkeypatch, capsys):
+    monkeypatch.delenv("DAGSTER_HOME")
+    synthetic_ohlcv(FIRST, 30).to_csv("hours.csv", index=False)
+    assert main(["import-ohlcv", "hours.csv", "--duckdb", "o.duckdb", "--table", "t"]) == 0
+    output = capsys.readouterr()
+    assert "30 rows new" in output.out
+    assert output.err == ""
+    assert not LOCAL_HOME.exists()
+
+
+def test_import_reports_the_hours_to_a_local_home_that_is_there(folder, monkeypatch, capsys):
+    monkeypatch.delenv("DAGSTER_HOME")
+    LOCAL_HOME.mkdir()
+    synthetic_ohlcv(FIRST, 30).to_csv("hours.csv", index=False)
+    assert main(["import-ohlcv", "hours.csv", "--duckdb", "o.duckdb", "--table", "t"]) == 0
+    assert capsys.readouterr().err == ""
+    with dg.DagsterInstance.get() as instance:
+        assert len(instance.get_materialized_partitions(dg.AssetKey(["t", "ohlcv"]))) == 30
 
 
 def test_import_of_what_is_no_table_of_bars_is_one_line_and_exit_code_2(folder, capsys):

@@ -74,8 +74,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> UserError | RunError:
         if event.is_step_failure:
             data = event.step_failure_data
             if data.user_failure_data is not None and data.user_failure_data.description:
-                cause = data.error.cause if data.error is not None else None
-                kind = RunError if cause is not None and cause.cls_name in _RUN_ERRORS else UserError
+                kind = RunError if data.error is not None and data.error.cls_name in _RUN_ERRORS else UserError
                 return kind(data.user_failure_data.description)
             if data.error is not None:
                 if data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:

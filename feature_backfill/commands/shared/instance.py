@@ -25,23 +25,35 @@ def shipped_config(name: str) -> Path:
 
 
 @contextmanager
-def dagster_instance() -> Iterator[dg.DagsterInstance]:
+def dagster_instance(records_runs: bool = True) -> Iterator[dg.DagsterInstance]:
     """The instance of $DAGSTER_HOME or, without that, one in the working folder.
+
+    records_runs: say where runs are recorded if that is the working folder.
 
     Raises UserError if DAGSTER_HOME or its dagster.yaml cannot be used, RunError if the records of the instance cannot
     be written, for instance on a full disk, or are damaged.
     """
     try:
-        with _instance() as instance:
+        with _instance(records_runs) as instance:
             yield instance
     except DatabaseError as error:
         raise _unusable_records(Path(os.environ["DAGSTER_HOME"]), error) from error
 
 
-def _instance() -> dg.DagsterInstance:
-    home = os.environ.get("DAGSTER_HOME", "").strip()
+def has_home() -> bool:
+    """Whether dagster_instance() finds a home: DAGSTER_HOME is set, or the working folder has a local one."""
+    return bool(_named_home()) or LOCAL_HOME.exists()
+
+
+def _named_home() -> str:
+    return os.environ.get("DAGSTER_HOME", "").strip()
+
+
+def _instance(records_runs: bool) -> dg.DagsterInstance:
+    home = _named_home()
     if not home:
-        print(f"DAGSTER_HOME is not set: runs are recorded in {LOCAL_HOME.resolve()}", file=sys.stderr)
+        if records_runs:
+            print(f"DAGSTER_HOME is not set: runs are recorded in {LOCAL_HOME.resolve()}", file=sys.stderr)
         return local_instance(LOCAL_HOME)
     folder = Path(home).expanduser()
     if not folder.is_absolute():
