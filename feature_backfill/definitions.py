@@ -4,6 +4,7 @@ A YAML that is broken stops its own market only. `dagster definitions validate` 
 environment variable VALIDATION for this purpose, refuse it instead.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -117,5 +118,7 @@ def defs() -> dg.Definitions:
         )
     if markets.broken and os.environ.get(VALIDATION) == "1":
         raise UserError("; ".join(markets.errors))
+    for error in markets.errors:
+        logging.getLogger(__name__).error("%s; this market does not run", error)
     shown = shown_as_broken(markets, _last_good(markets))
     return dg.Definitions.merge(build_definitions(markets.valid), _broken_definitions(shown))

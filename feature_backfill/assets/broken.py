@@ -4,8 +4,9 @@ None of them is ever executed. The market's own assets are named as its last goo
 stays in its place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 
@@ -27,6 +28,11 @@ class ShownAsBroken:
     last_good: Market | None
 
     @property
+    def error(self) -> str:
+        """What is wrong, in one line, as Markdown that shows it as it is."""
+        return "`" + self.broken.error.replace("`", "'") + "`"
+
+    @property
     def key(self) -> dg.AssetKey:
         """`<group>/configuration`, the asset that says what is wrong."""
         return dg.AssetKey([self.group, "configuration"])
@@ -39,16 +45,27 @@ def shown_as_broken(markets: Markets, last_good: Iterable[Market | None]) -> lis
     the file.
     """
     taken = {market.name for market in markets.valid}
-    shown = []
+    before: dict[Path, Market] = {}
     for broken, market in zip(markets.broken, last_good, strict=True):
-        before = None if market is None or market.name in taken else market
-        stem = asset_slug(broken.file.stem)
-        names = [before.name if before else broken.name, broken.name, stem]
-        names += [f"{stem}_{number}" for number in range(2, len(markets.broken) + len(taken) + 3)]
-        group = next(name for name in names if name is not None and name not in taken)
-        taken.add(group)
-        shown.append(ShownAsBroken(broken, group, before))
+        if market is not None and market.name not in taken:
+            before[broken.file] = market
+            taken.add(market.name)
+    shown = []
+    for broken in markets.broken:
+        if broken.file in before:
+            group = before[broken.file].name
+        else:
+            group = _free_group(broken, taken)
+            taken.add(group)
+        shown.append(ShownAsBroken(broken, group, before.get(broken.file)))
     return shown
+
+
+def _free_group(broken: BrokenMarket, taken: Set[str]) -> str:
+    """A group that no other market has: named after the market that a file names, else after the file."""
+    stem = asset_slug(broken.file.stem)
+    names = [broken.name or stem, stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name not in taken)
 
 
 def broken_assets(shown: ShownAsBroken) -> list[dg.AssetSpec]:
@@ -57,7 +74,7 @@ def broken_assets(shown: ShownAsBroken) -> list[dg.AssetSpec]:
     configuration = dg.AssetSpec(
         shown.key,
         group_name=shown.group,
-        description=f"This market does not run. {shown.broken.error}\n\n{REMEDY}",
+        description=f"This market does not run. {shown.error}\n\n{REMEDY}",
         owners=list(market.owners) if market else [],
         metadata={"file": dg.MetadataValue.path(str(shown.broken.file))},
     )
@@ -76,7 +93,7 @@ def broken_assets(shown: ShownAsBroken) -> list[dg.AssetSpec]:
                 key,
                 deps=deps,
                 group_name=market.name,
-                description=f"As it last was: nothing updates it. {shown.broken.error}",
+                description=f"As it last was: nothing updates it. {shown.error}",
                 owners=list(market.owners),
                 partitions_def=hourly_partitions(market),
             )

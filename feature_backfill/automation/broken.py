@@ -27,7 +27,7 @@ def broken_check(shown: ShownAsBroken) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(asset=shown.key, name=CHECK, description="The market's YAML describes a market that can run.")
     def check() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.ERROR, description=shown.broken.error)
+        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.ERROR, description=shown.error)
 
     return check
 
@@ -57,7 +57,7 @@ def broken_sensor(every: Sequence[ShownAsBroken]) -> dg.SensorDefinition:
                     check_name=CHECK,
                     passed=False,
                     severity=dg.AssetCheckSeverity.ERROR,
-                    description=shown.broken.error,
+                    description=shown.error,
                 )
                 for shown in every
             ],

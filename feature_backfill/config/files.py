@@ -19,7 +19,8 @@ def load_market(path: Path) -> Market:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes that are not UTF-8, month 13
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).replace(' in "<unicode string>"', "").split())
+        raise UserError(f"{path} is not YAML: {reason}") from error
     if not isinstance(fields, dict):
         raise UserError(f"{path}: expected a mapping with the fields {', '.join(Market.model_fields)}")
     return market_from(fields, path.parent, str(path))
