@@ -19,7 +19,7 @@ def load_market(path: Path) -> Market:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes that are not UTF-8, month 13
-        reason = " ".join(str(error).replace(' in "<unicode string>"', "").split())
+        reason = " ".join(str(error).split()).replace(' in "<unicode string>"', "")
         raise UserError(f"{path} is not YAML: {reason}") from error
     if not isinstance(fields, dict):
         raise UserError(f"{path}: expected a mapping with the fields {', '.join(Market.model_fields)}")
