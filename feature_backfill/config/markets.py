@@ -109,9 +109,10 @@ def _in_common(
     markets: Mapping[Path, Market], what: str, of: Callable[[Market], Set[str]], remedy: str
 ) -> dict[Path, str]:
     """By file, the message about what a market has in common with others."""
+    values = {path: of(market) for path, market in markets.items()}
     messages = {}
-    for path, market in markets.items():
-        alike = [str(other) for other, its in markets.items() if of(its) & of(market)]
+    for path, own in values.items():
+        alike = [str(other) for other, its in values.items() if own & its]
         if len(alike) > 1:
             messages[path] = f"these files use the same {what}: {', '.join(alike)}; {remedy}"
     return messages

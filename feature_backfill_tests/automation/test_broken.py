@@ -10,11 +10,11 @@ import pytest
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.automation.broken import CHECK, BrokenCursor
 from feature_backfill.automation.jobs import range_tags
-from feature_backfill.definitions import defs
+from feature_backfill.definitions import build_definitions, defs
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.automation.ticks import Sensor
-from feature_backfill_tests.markets import LAST, configure, small_market, stored
+from feature_backfill_tests.markets import LAST, TABLE, configure, small_market, stored
 
 LISTED = {"key": "short", "base_hours": 48, "timeframes": ["1H", "4H"], "feature_list": "names.json"}
 REASON = "bad.yaml: feature_sets.0.base_hours: Input should be a valid integer, got 'fourty'"
@@ -157,6 +157,12 @@ def test_the_check_fails_where_it_is_executed(instance, configs, markets):
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.ERROR
     assert REASON in evaluation.description
+
+
+def test_the_configuration_knows_every_job_of_a_market(tmp_path):
+    market = small_market(tmp_path, source={"database": "ohlcv.duckdb", "table": TABLE, "folder": "files"})
+    jobs = build_definitions([market]).get_repository_def().job_names
+    assert {name for name in jobs if not name.startswith("__")} == market.job_names
 
 
 def test_no_sensor_looks_for_broken_files_where_there_are_none(configs, markets):
