@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
     _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
+    _add_check_config(
+        commands.add_parser("check-config", help="read every market YAML, and say which of them are broken and why")
+    )
     _add_keys(commands.add_parser("keys", help="the feature keys of a database, and what a row of each is"))
     _add_forget_ohlcv(commands.add_parser("forget-ohlcv", help="after OHLCV was moved or renamed"))
     _add_retire_key(commands.add_parser("retire-key", help="start a feature key anew; its rows stay readable"))
@@ -170,6 +173,10 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the findings as a JSON list")
 
 
+def _add_check_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="folder of the YAMLs (configs/)")
+
+
 def _add_keys(command: argparse.ArgumentParser) -> None:
     command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
     command.add_argument("--json", action="store_true", help="print a JSON list with an object for each key")
@@ -204,7 +211,10 @@ def _add_repair(command: argparse.ArgumentParser) -> None:
 
 def _add_demo(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--folder", type=Path, default=Path(), help="where configs/, the databases and Dagster's records go (here)"
+        "--folder",
+        type=Path,
+        default=Path("demo"),
+        help="where its configs/, databases and Dagster's records go (demo/)",
     )
     command.add_argument("--hours", type=int, default=4320, help="length of the synthetic market (4320)")
 

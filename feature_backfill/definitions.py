@@ -1,15 +1,24 @@
-"""The code location: builds Definitions from the markets of the configs folder."""
+"""The code location: builds Definitions from the markets of the configs folder.
 
+A YAML that is broken stops its own market only. `dagster definitions validate` and `dg check defs`, which set the
+environment variable VALIDATION for this purpose, refuse it instead.
+"""
+
+import logging
+import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 
 from feature_backfill.assets.bars import bars_assets
+from feature_backfill.assets.broken import ShownAsBroken, broken_assets, shown_as_broken
 from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.assets.target import target_database, target_key
+from feature_backfill.automation.broken import broken_check, broken_sensor
 from feature_backfill.automation.checks import checks_job, checks_schedule
 from feature_backfill.automation.dry_run import plan_job
 from feature_backfill.automation.imports import import_job
@@ -18,8 +27,11 @@ from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
 from feature_backfill.checks.market import checked_assets, market_checks
-from feature_backfill.config import CONFIGS_VARIABLE, Market, configs_folder, load_markets
+from feature_backfill.config import CONFIGS_VARIABLE, Market, Markets, read_markets, remember, remembered
 from feature_backfill.errors import UserError
+
+VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
+"""Set to 1 by Dagster where it validates definitions; its help documents the variable."""
 
 
 def build_definitions(markets: Sequence[Market], progress: ProgressListener | None = None) -> dg.Definitions:
@@ -66,10 +78,47 @@ def _market_definitions(market: Market) -> dg.Definitions:
     )
 
 
+def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
+    """What stands for the broken files: assets, a check for each file, and a sensor. Nothing if there are none."""
+    if not shown:
+        return dg.Definitions()
+    checked = [spec for each in shown if each.last_good for spec in checked_assets(each.last_good)]
+    return dg.Definitions(
+        assets=[*(spec for each in shown for spec in broken_assets(each)), *checked],
+        asset_checks=[broken_check(each) for each in shown],
+        sensors=[broken_sensor(shown)],
+    )
+
+
+def _last_good(markets: Markets) -> list[Market | None]:
+    """The market that each broken file described before. Those of the other files are remembered.
+
+    They are kept in $DAGSTER_HOME, beside the history of their assets; without one, nothing is.
+    """
+    home = os.environ.get("DAGSTER_HOME", "").strip()
+    if not home:
+        return [None] * len(markets.broken)
+    memory = Path(home).expanduser() / "feature_backfill" / "last_good"
+    for file, market in markets.by_file.items():
+        remember(memory, file, market)
+    return [remembered(memory, broken.file) for broken in markets.broken]
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions of every market in the configs folder. Raises UserError if there is no market."""
-    markets = load_markets()
-    if not markets:
-        raise UserError(f"no market YAML in {configs_folder()}; write one, or set {CONFIGS_VARIABLE} to another folder")
-    return build_definitions(markets)
+    """The definitions of every market in the configs folder, and what shows the broken files.
+
+    Raises UserError if there is no file or, where Dagster validates, if one is broken.
+    """
+    markets = read_markets()
+    if not markets.valid and not markets.broken:
+        raise UserError(
+            f"no market YAML in {markets.folder}; write one as the README says, or set {CONFIGS_VARIABLE} to another "
+            "folder"
+        )
+    if markets.broken and os.environ.get(VALIDATION) == "1":
+        raise UserError("; ".join(markets.errors))
+    for error in markets.errors:
+        logging.getLogger(__name__).error("%s; this market does not run", error)
+    shown = shown_as_broken(markets, _last_good(markets))
+    return dg.Definitions.merge(build_definitions(markets.valid), _broken_definitions(shown))

@@ -225,6 +225,11 @@ def described(content: str | bytes, name: str = "small.yaml") -> Callable[[], li
     return given
 
 
+def twice() -> list[str]:
+    described(YAML, "again.yaml")()
+    return described(YAML)()
+
+
 def export(*flags: str, file: str = "out.parquet") -> list[str]:
     return ["export", file, "--feat-duckdb", TARGET, "--feature-key", "short", *flags]
 
@@ -433,15 +438,18 @@ CASES = {
         Case("a first hour off the hour", "is not on the hour", configured("2025-01-01", "2025-01-01T00:30")),
         Case("a first hour as a number", "first_hour: not a timestamp: '1735689600'", configured("2025-01-01", "1735689600")),
         Case("a first hour before 1973", "is before 1973", configured("2025-01-01", "0001-01-01")),
+        Case("a first hour in a 13th month", "is not YAML: month must be in 1..12", configured("2025-01-01", "2025-13-01")),
         Case("base_hours as a word", "base_hours: Input should be a valid integer, got True", configured("base_hours: 48", "base_hours: yes")),
         Case("timeframes that are not a list", "timeframes: Input should be a valid list, got '1H'", configured("[1H, 4H]", "1H")),
         Case("timeframes that do not divide a day", "timeframe '5H' does not divide a day", configured("[1H, 4H]", "[5H]")),
         Case("keys that map to the same asset name", "map to the same asset name; rename all but one", configured("  - {key: short,", "  - {key: a.b}\n  - {key: a_b}\n  - {key: short,")),
         Case("a missing feature list", "nowhere.json: No such file", configured("key: short,", "key: short, feature_list: nowhere.json,")),
         Case("a schedule out of range", "schedule.minute: Input should be less than or equal to 59", configured("name: small", "schedule: {minute: 75}\nname: small")),
+        Case("an owner that Dagster does not accept", "owners.0: String should match pattern", configured("name: small", "owners: [me@home]\nname: small")),
         Case("a link that is a script", "links.chart: String should match pattern", configured("name: small", "links: {chart: 'javascript:alert(1)'}\nname: small")),
         Case("a feature key that no market has", "have the feature key 'short'", configured("key: short", "key: other")),
         Case("flags that contradict the YAML", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
+        Case("another file that names the same market", "use the same market name", twice),
         Case("accepted: a file name that ends in .yml", "compute 3 hours", described(YAML, "small.yml"), DONE),
     ],
 }

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill import feature_names
-from feature_backfill.config import load_market, load_markets
+from feature_backfill.config import load_market, read_markets, remember, remembered
 from feature_backfill.errors import UserError
 
 GOOD = """
@@ -58,6 +58,8 @@ WRONG = {
     "name: btc": ("name: b t c", "name: String should match pattern"),
     "first_hour: 2024-01-01T02:00+02:00": ("first_hour: soon", "first_hour: not a timestamp: 'soon'"),
     "T02:00+02:00": ("T02:30", "is not on the hour"),
+    "2024-01-01T02:00+02:00": ("2024-13-01", "is not YAML: month must be in 1..12"),
+    "target_database:": ("owners: [a@b.c]\ntarget_database:", "owners.0: String should match pattern"),
     "  table: ohlcv\n": ("  tabel: ohlcv\n", "source.tabel: unknown field; allowed are database, table"),
     "$DATA": ("$NOWHERE", "source.database: environment variable NOWHERE is not set"),
     "base_hours: 168": ("base_hours: 0", "base_hours: Input should be greater than or equal to 1, got 0"),
@@ -93,11 +95,67 @@ def test_a_folder_holds_a_market_a_file_and_dagsters_own_settings(write, tmp_pat
     other = GOOD.replace("name: btc", "name: another").replace("features.duckdb", "other.duckdb")
     write(other, "another.yaml")
     write("telemetry: {enabled: false}", "dagster.yaml")
-    assert [market.name for market in load_markets(tmp_path)] == ["another", "btc"]
+    write("an editor's", ".#btc.yaml")
+    assert [market.name for market in read_markets(tmp_path).valid] == ["another", "btc"]
 
 
-def test_two_files_with_the_same_market_name_are_refused(write, tmp_path):
+OTHER = {"name: btc": "name: eth", "sub/features.duckdb": "sub/eth.duckdb"}
+"""What makes of GOOD a market that shares nothing with it but its OHLCV."""
+
+SHARED = {
+    "the same market name": {"sub/features.duckdb": "sub/eth.duckdb"},
+    "the same target database": {"name: btc": "name: eth"},
+    "the same job name": {**OTHER, "name: btc": "name: btc__a", "key: all": "key: b"},
+}
+
+
+def replaced(text, parts):
+    for part, replacement in parts.items():
+        assert part in text
+        text = text.replace(part, replacement)
+    return text
+
+
+@pytest.mark.parametrize("what", SHARED)
+def test_files_that_share_what_they_must_not_are_all_broken_and_the_others_are_not(write, tmp_path, what):
+    first = write(GOOD.replace("key: all", "key: a__b"))
+    second = write(replaced(GOOD, SHARED[what]), "second.yaml")
+    write(replaced(GOOD, {"name: btc": "name: third", "sub/features.duckdb": "sub/third.duckdb"}), "third.yaml")
+    markets = read_markets(tmp_path)
+    assert [market.name for market in markets.valid] == ["third"]
+    assert [broken.file for broken in markets.broken] == [first, second]
+    (message,) = markets.errors
+    assert message.startswith(f"these files use {what}: {first}, {second}; ")
+
+
+def test_a_broken_file_tells_its_name_where_it_can(write, tmp_path):
     write(GOOD)
-    write(GOOD, "again.yaml")
-    with pytest.raises(UserError, match="use the same market name"):
-        load_markets(tmp_path)
+    write(replaced(GOOD, {**OTHER, "feature_sets:": "feature_sets: ["}), "eth.yaml")
+    (tmp_path / "noise.yaml").write_bytes(b"\xff\xfe")
+    markets = read_markets(tmp_path)
+    assert [market.name for market in markets.valid] == ["btc"]
+    assert [(broken.file.name, broken.name) for broken in markets.broken] == [("eth.yaml", "eth"), ("noise.yaml", None)]
+    eth, noise = markets.broken
+    assert "eth.yaml is not YAML" in eth.error
+    assert eth.may_mean("some-hours")
+    assert not eth.may_mean("hours")
+    assert noise.may_mean("hours")
+
+
+def test_what_is_remembered_of_a_file_needs_neither_its_feature_list_nor_its_variables(write, tmp_path, monkeypatch):
+    path = write(GOOD)
+    market = load_market(path)
+    assert remembered(tmp_path / "memory", path) is None
+    remember(tmp_path / "memory", path, market)
+    (tmp_path / "lists" / "names.json").unlink()
+    monkeypatch.delenv("DATA")
+    assert remembered(tmp_path / "memory", path) == market
+    (kept,) = (tmp_path / "memory").iterdir()
+    kept.write_text("{")
+    assert remembered(tmp_path / "memory", path) is None
+
+
+def test_nothing_is_remembered_in_a_folder_that_takes_no_file(write, tmp_path):
+    path = write(GOOD)
+    remember(path / "memory", path, load_market(path))
+    assert remembered(path / "memory", path) is None

@@ -22,7 +22,8 @@ from feature_backfill.sources.files import import_files
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 
 GAP_AT, GAP_HOURS = 0.6, 7
-SHIPPED = ("demo.yaml", "dagster.yaml", "feature_lists/binance_btcusdt_p60_default.json")
+MARKET = Path(__file__).with_suffix(".yaml")
+FEATURE_LIST = "feature_lists/binance_btcusdt_p60_default.json"
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -58,20 +59,18 @@ def execute(options: argparse.Namespace) -> int:
 
 def _configured(folder: Path) -> Market:
     """The demo's market, described in the folder's configs/, which is filled with what lacks there."""
-    for name in SHIPPED:
-        target = folder / "configs" / name
+    configs = folder / "configs"
+    for source, target in ((MARKET, configs / MARKET.name), (shipped_config(FEATURE_LIST), configs / FEATURE_LIST)):
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(shipped_config(name), target)
-    return load_market(folder / "configs" / "demo.yaml")
+            shutil.copy(source, target)
+    return load_market(configs / MARKET.name)
 
 
 def _import_synthetic(market: Market, hours: int) -> None:
     """Write the market to a file, gap included, and import that."""
     ohlcv = synthetic_ohlcv(market.first_hour, hours, seed=7)
     gap = market.first_hour + pd.Timedelta(hours=int(hours * GAP_AT))
-    market.source.database.parent.mkdir(parents=True, exist_ok=True)
-    market.target_database.parent.mkdir(parents=True, exist_ok=True)
     file = market.source.database.with_name("ohlcv.csv")
     drop_hours(ohlcv, gap, GAP_HOURS).to_csv(file, index=False)
     report = import_files([file], market.source.database, market.source.table)

@@ -1,7 +1,9 @@
 """The YAML files of configs/: one market each, with its OHLCV, its database and its feature sets."""
 
 from feature_backfill.config.feature_list import read_feature_list
-from feature_backfill.config.files import CONFIGS_VARIABLE, configs_folder, load_market, load_markets, market_from
+from feature_backfill.config.files import load_market, market_from
+from feature_backfill.config.last_good import remember, remembered
+from feature_backfill.config.markets import CONFIGS_VARIABLE, BrokenMarket, Markets, configs_folder, read_markets
 from feature_backfill.config.schema import (
     LONGEST_LOOKBACK_HOURS,
     OTHER_JOBS,
@@ -16,14 +18,18 @@ __all__ = [
     "CONFIGS_VARIABLE",
     "LONGEST_LOOKBACK_HOURS",
     "OTHER_JOBS",
+    "BrokenMarket",
     "FeatureSet",
     "HourlySchedule",
     "Market",
+    "Markets",
     "OhlcvSource",
     "asset_slug",
     "configs_folder",
     "load_market",
-    "load_markets",
     "market_from",
     "read_feature_list",
+    "read_markets",
+    "remember",
+    "remembered",
 ]

@@ -1,8 +1,6 @@
-"""Reading markets from YAML files."""
+"""Reading a market from a YAML file."""
 
-import os
 import reprlib
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,39 +11,6 @@ from pydantic_core import ErrorDetails
 from feature_backfill.config.schema import FeatureSet, HourlySchedule, Market, OhlcvSource
 from feature_backfill.errors import UserError
 
-CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"
-
-
-def configs_folder() -> Path:
-    """The folder that holds the market YAMLs: $FEATURE_BACKFILL_CONFIGS, or configs/ in the working folder."""
-    return Path(os.environ.get(CONFIGS_VARIABLE) or "configs").resolve()
-
-
-def load_markets(folder: Path | None = None) -> list[Market]:
-    """The markets of a folder's YAML files, sorted by name; dagster.yaml is not one of them.
-
-    Raises UserError if a file is wrong, or if two files use the same market name or the same target database.
-    """
-    folder = configs_folder() if folder is None else folder
-    files = sorted(path for path in [*folder.glob("*.yaml"), *folder.glob("*.yml")] if path.stem != "dagster")
-    markets = {path: load_market(path) for path in files}
-    _refuse_shared(markets, "market name", lambda market: market.name, "rename all but one of the markets")
-    _refuse_shared(
-        markets,
-        "target database",
-        lambda market: market.target_database,
-        "rows and bars of two markets would mix there: give each market a target_database of its own",
-    )
-    return sorted(markets.values(), key=lambda market: market.name)
-
-
-def _refuse_shared(markets: Mapping[Path, Market], what: str, of: Callable[[Market], object], remedy: str) -> None:
-    """Raise UserError that names the files of markets that have something in common which must not be shared."""
-    values = [of(market) for market in markets.values()]
-    files = [str(path) for path, market in markets.items() if values.count(of(market)) > 1]
-    if files:
-        raise UserError(f"these files use the same {what}: {', '.join(files)}; {remedy}")
-
 
 def load_market(path: Path) -> Market:
     """The market that a YAML file describes. Raises UserError, as market_from does."""
@@ -53,8 +18,9 @@ def load_market(path: Path) -> Market:
         fields = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes that are not UTF-8, month 13
+        reason = " ".join(str(error).split()).replace(' in "<unicode string>"', "")
+        raise UserError(f"{path} is not YAML: {reason}") from error
     if not isinstance(fields, dict):
         raise UserError(f"{path}: expected a mapping with the fields {', '.join(Market.model_fields)}")
     return market_from(fields, path.parent, str(path))

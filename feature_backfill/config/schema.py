@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -64,7 +65,13 @@ def _printable(key: str) -> str:
 ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
 Key = Annotated[str, AfterValidator(_printable)]
-Owner = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="an address or team:name")]
+Owner = Annotated[
+    str,
+    Field(
+        pattern=r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$",
+        description="team:name, or an address such as Dagster accepts",
+    ),
+]
 HttpLink = Annotated[str, Field(pattern=r"^https?://")]
 Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
 Missing = Annotated[Literal["auto", "null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
@@ -140,9 +147,12 @@ class FeatureSet(_Schema):
         parts = (self.base_hours, self.buffer_hours, self.timeframes, self.names)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
-        """The feature names to store, in order. Raises UserError if the feature list cannot be used."""
+        """The feature names to store, in order, as the feature list had them when it was first asked for.
+
+        Raises UserError if the feature list cannot be used.
+        """
         computed = feature_names(self.timeframes)
         return computed if self.feature_list is None else read_feature_list(self.feature_list, computed)
 
@@ -186,6 +196,13 @@ class Market(_Schema):
     def ohlcv_identity(self) -> OhlcvIdentity:
         """Which OHLCV everything in the target database is derived from."""
         return OhlcvIdentity(self.name, str(self.source.database), self.source.table)
+
+    @property
+    def job_names(self) -> frozenset[str]:
+        """The names of the market's jobs in Dagster."""
+        slugs = [feature_set.slug for feature_set in self.feature_sets]
+        plans = [f"{slug}__plan" for slug in slugs]
+        return frozenset(f"{self.name}__{job}" for job in (*OTHER_JOBS, *slugs, *plans))
 
     @property
     def bar_timeframes(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key, writer_pool
 from feature_backfill.commands.shared.instance import shipped_config
-from feature_backfill.config import load_markets
+from feature_backfill.config import read_markets
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import synthetic_ohlcv
@@ -27,7 +27,7 @@ def markets(tmp_path):
     for name in ("examples", "feature_lists"):
         shutil.copytree(shipped_config(name), tmp_path / "configs" / name)
     (tmp_path / "data" / "ethusdt").mkdir(parents=True)
-    return load_markets(tmp_path / "configs" / "examples")
+    return read_markets(tmp_path / "configs" / "examples").valid
 
 
 def rows(market, key):

@@ -23,12 +23,14 @@ class Sensor:
         self.message = ""
 
     def tick(self):
-        """The run requests of a tick."""
+        """The run requests of a tick. The events that it reports are stored, as the daemon does."""
         with dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, definitions=self.definitions
         ) as context:
             data = self.sensor.evaluate_tick(context)
         self.cursor, self.message = data.cursor, data.skip_message
+        for event in data.asset_events:
+            self.instance.report_runless_asset_event(event)
         return data.run_requests or []
 
     def ranges(self):

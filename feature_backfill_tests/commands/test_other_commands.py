@@ -11,8 +11,9 @@ import pytest
 from feature_backfill import feature_names, read_features
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.cli import main
+from feature_backfill.commands.demo import FEATURE_LIST
 from feature_backfill.commands.shared.instance import LOCAL_HOME, shipped_config
-from feature_backfill.config import load_market
+from feature_backfill.config import load_market, read_feature_list
 from feature_backfill.hours import HOUR, hour_range, partition_keys
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, WHERE, execute_on_target, small_market, window
@@ -133,9 +134,8 @@ def test_demo_needs_more_hours_than_a_row_does(folder, capsys):
     assert "too few" in capsys.readouterr().err
 
 
-def test_the_shipped_demo_stands_beside_its_feature_list():
-    market = load_market(shipped_config("demo.yaml"))
-    names = market.feature_sets[0].names
+def test_the_feature_list_of_the_demo_is_the_production_models():
+    names = read_feature_list(shipped_config(FEATURE_LIST), feature_names())
     counts = [sum(name.endswith(f"_{timeframe}") for name in names) for timeframe in ("1H", "4H", "12H", "1D")]
     assert counts == [90, 83, 81, 72]
     assert names == [name for name in feature_names() if name in set(names)]

@@ -51,6 +51,19 @@ query ($key: AssetKeyInput!) {
   }
 }"""
 
+CHECKS = """
+query ($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode {
+      assetChecksOrError {
+        ... on AssetChecks {
+          checks { name executionForLatestMaterialization { status evaluation { severity description } } }
+        }
+      }
+    }
+  }
+}"""
+
 
 class Server:
     """The GraphQL API of a running webserver."""
@@ -109,6 +122,12 @@ class Server:
         node = self.ask(PARTITIONS, key={"path": asset})["assetNodeOrError"]
         ranges = node["assetPartitionStatuses"]["ranges"]
         return [(found["startKey"], found["endKey"]) for found in ranges if found["status"] == status]
+
+    def check(self, asset: list[str], name: str) -> Any:
+        """The last result of a check, as the UI shows it; None if there is none yet."""
+        found = self.ask(CHECKS, key={"path": asset})["assetNodeOrError"]["assetChecksOrError"]["checks"]
+        (result,) = (check["executionForLatestMaterialization"] for check in found if check["name"] == name)
+        return result
 
 
 def until(answer: Callable[[], Any]) -> Any:

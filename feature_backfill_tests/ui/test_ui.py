@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from feature_backfill.automation.broken import CHECK
 from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.hours import HOUR, hour_range, partition_key, partition_keys
 from feature_backfill_tests.markets import FIRST, GAP, TABLE, append_ohlcv, configure, execute, small_market, stored
@@ -29,6 +30,7 @@ def desk(tmp_path_factory):
     markets = {name: small_market(folder / name, HOURS, name=name) for name in STORIES}
     for market in markets.values():
         configure(market, folder)
+    (folder / "typo.yaml").write_text("name: typo\nfirst_hour: [")
     with dagster_ui(folder, home) as (ui, dagster):
         yield ui, dagster, markets
 
@@ -93,6 +95,15 @@ def test_the_sensor_fills_what_is_new_and_what_a_filled_gap_allows(desk):
     assert list(after["ts"]) == list(hour_range(GAP - 20 * HOUR, LAST))
     assert after.merge(before, on=["ts", "created_at"]).shape[0] == len(before)
     ui.stop_sensors()
+
+
+def test_a_broken_yaml_beside_these_markets_has_a_red_check_without_a_click(desk):
+    ui, *_ = desk
+    assert ui.check(["typo", "configuration"], CHECK) is None
+    ui.start_sensor("broken_markets")
+    result = until(lambda: ui.check(["typo", "configuration"], CHECK))
+    assert (result["status"], result["evaluation"]["severity"]) == ("FAILED", "ERROR")
+    assert "typo.yaml is not YAML" in result["evaluation"]["description"]
 
 
 def test_backfills_and_the_sensor_together_compute_each_hour_once(desk):

@@ -1,11 +1,15 @@
-"""The market and feature set that a command's flags mean."""
+"""The market and feature set that a command's flags mean.
+
+A broken YAML is in nobody's way, unless it may describe what is meant.
+"""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
-from feature_backfill.config import FeatureSet, Market, asset_slug, load_markets, market_from
+from feature_backfill.config import FeatureSet, Market, Markets, asset_slug, market_from, read_markets
 from feature_backfill.errors import UserError
 from feature_backfill.paths import absolute
 from feature_backfill.store.database import connect
@@ -24,20 +28,21 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
     key in the configured target database.
     """
     table = options.table or DEFAULT_TABLE
+    markets = read_markets()
     configured = (
-        market_with_key(options.market, feature_key)
+        _market_with_key(markets, options.market, feature_key)
         if options.duckdb is None
-        else _market_reading(options.duckdb, table)
+        else _market_reading(markets, options.duckdb, table)
     )
-    fields = _fields_from_table(options.duckdb, table) if configured is None else configured.model_dump()
-    separate = configured is not None and _has_another_target(options, configured)
+    fields = _fields_from_table(markets, options.duckdb, table) if configured is None else configured.model_dump()
+    separate = configured is not None and _has_another_target(markets, options, configured)
     if options.feat_duckdb is not None:
         fields["target_database"] = options.feat_duckdb
     given = {flag: getattr(options, flag) for flag in FEATURE_SET_FLAGS if getattr(options, flag) is not None}
     feature_sets = {feature_set["key"]: feature_set for feature_set in fields["feature_sets"]}
     feature_sets[feature_key] = {"key": feature_key, **feature_sets.get(feature_key, {}), **given}
     if separate:
-        fields["name"] = _separate_name(fields["name"], options.feat_duckdb)
+        fields["name"] = _separate_name(markets, fields["name"], options.feat_duckdb)
         feature_sets = {feature_key: feature_sets[feature_key]}
     market = market_from({**fields, "feature_sets": list(feature_sets.values())}, Path(), "arguments")
     if configured is not None and not separate:
@@ -52,35 +57,58 @@ def market_of_table(database: Path, table: str) -> Market:
 
     Raises UserError if the table cannot be read or holds no row.
     """
-    configured = _market_reading(database, table)
-    return market_from(_fields_from_table(database, table), Path(), "arguments") if configured is None else configured
+    markets = read_markets()
+    configured = _market_reading(markets, database, table)
+    if configured is not None:
+        return configured
+    return market_from(_fields_from_table(markets, database, table), Path(), "arguments")
 
 
 def market_with_key(name: str | None, feature_key: str) -> Market:
     """The market of configs/ that --market names, else the one that has the feature key."""
-    markets = load_markets()
+    return _market_with_key(read_markets(), name, feature_key)
+
+
+def market_named(markets: Markets, name: str) -> Market:
+    """The market of a name. Raises UserError that lists the names, and the broken files that may describe it."""
+    for market in markets.valid:
+        if market.name == name:
+            return market
+    raise _one_needed(markets.valid, f"no market {name} in configs/", markets.errors)
+
+
+def _market_with_key(markets: Markets, name: str | None, feature_key: str) -> Market:
     if name is not None:
-        found = [market for market in markets if market.name == name]
-        problem = f"no market {name} in configs/"
-    else:
-        found = [
-            market for market in markets if feature_key in {feature_set.key for feature_set in market.feature_sets}
-        ]
-        problem = f"{len(found)} markets of configs/ have the feature key {feature_key!r}"
+        return market_named(markets, name)
+    found = [market for market in markets.valid if feature_key in {each.key for each in market.feature_sets}]
     if len(found) != 1:
-        names = ", ".join(market.name for market in markets) or "none"
-        raise UserError(f"{problem}; name one of {names} with --market, or give --duckdb")
+        problem = f"{len(found)} markets of configs/ have the feature key {feature_key!r}"
+        raise _one_needed(markets.valid, problem, [] if found else markets.errors)
+    mentioned = [broken.error for broken in markets.broken if broken.text and broken.may_mean(feature_key)]
+    if mentioned:
+        raise _one_needed(found, f"{found[0].name} has the feature key {feature_key!r}", mentioned)
     return found[0]
 
 
-def _market_reading(database: Path, table: str) -> Market | None:
-    for market in load_markets():
+def _one_needed(markets: Sequence[Market], problem: str, errors: Sequence[str]) -> UserError:
+    """The error that asks for one of the markets. errors: of broken files that may describe what is meant."""
+    names = ", ".join(market.name for market in markets) or "none"
+    files = f". A broken file may describe what is meant: {'; '.join(errors)}" if errors else ""
+    return UserError(f"{problem}; name one of {names} with --market, or give --duckdb{files}")
+
+
+def _market_reading(markets: Markets, database: Path, table: str) -> Market | None:
+    """The market that reads a table, if there is one. Raises UserError if a broken file may describe it."""
+    for market in markets.valid:
         if (market.source.database, market.source.table) == (absolute(database), table):
             return market
+    for broken in markets.broken:
+        if broken.may_mean(table):
+            raise UserError(f"the market of table {table} may be the one of a broken file: {broken.error}")
     return None
 
 
-def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
+def _fields_from_table(markets: Markets, database: Path, table: str) -> dict[str, Any]:
     """A market named after its table, whose features go into the same database."""
     with connect(database, read_only=True) as connection:
         extent = ohlcv_extent(connection, table)
@@ -89,7 +117,7 @@ def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
             f"table {table} of {database} holds no hourly row; import some with feature-backfill import-ohlcv"
         )
     name = asset_slug(table)
-    if name in {market.name for market in load_markets()}:
+    if name in _names(markets):
         raise UserError(
             f"configs/ has a market {name} with another source; describe {table} of {database} there under another name"
         )
@@ -102,14 +130,14 @@ def _fields_from_table(database: Path, table: str) -> dict[str, Any]:
     }
 
 
-def _has_another_target(options: argparse.Namespace, configured: Market) -> bool:
+def _has_another_target(markets: Markets, options: argparse.Namespace, configured: Market) -> bool:
     """Whether --feat-duckdb names another file than the target database of the configured market.
 
     Raises UserError if it is the target database of yet another market.
     """
     if options.feat_duckdb is None or absolute(options.feat_duckdb) == configured.target_database:
         return False
-    holders = [market.name for market in load_markets() if market.target_database == absolute(options.feat_duckdb)]
+    holders = [market.name for market in markets.valid if market.target_database == absolute(options.feat_duckdb)]
     if holders:
         raise UserError(
             f"--feat-duckdb {options.feat_duckdb} is the target database of market {holders[0]}, but the OHLCV is that "
@@ -118,12 +146,17 @@ def _has_another_target(options: argparse.Namespace, configured: Market) -> bool
     return True
 
 
-def _separate_name(configured: str, target: Path) -> str:
+def _separate_name(markets: Markets, configured: str, target: Path) -> str:
     """The name of a market that shares the OHLCV of a configured one and has another target database."""
     name = f"{configured}_{asset_slug(target.stem)}"
-    if name in {market.name for market in load_markets()}:
+    if name in _names(markets):
         raise UserError(f"--feat-duckdb {target} would be market {name}, which configs/ describes; name another file")
     return name
+
+
+def _names(markets: Markets) -> set[str | None]:
+    """The names that are taken, also by broken files."""
+    return {*(market.name for market in markets.valid), *(broken.name for broken in markets.broken)}
 
 
 def _refuse_contradictions(configured: Market, meant: Market) -> None:

@@ -126,14 +126,14 @@ KILLED_AFTER_STORING = """
 import os, signal, sys
 import dagster as dg
 from feature_backfill.assets.progress import ProgressListener
-from feature_backfill.config import load_markets
+from feature_backfill.config import read_markets
 from feature_backfill.definitions import build_definitions
 
 class Kills(ProgressListener):
     def stored(self, hours):
         os.kill(os.getpid(), signal.SIGKILL)
 
-job = build_definitions(load_markets(), Kills()).resolve_job_def("small__short")
+job = build_definitions(read_markets().valid, Kills()).resolve_job_def("small__short")
 tags = {"dagster/asset_partition_range_start": sys.argv[1], "dagster/asset_partition_range_end": sys.argv[2]}
 job.execute_in_process(instance=dg.DagsterInstance.get(), tags=tags)
 """
