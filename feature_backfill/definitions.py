@@ -17,7 +17,7 @@ from feature_backfill.automation.jobs import backfill_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
-from feature_backfill.checks.market import checked_assets, market_checks
+from feature_backfill.checks.assets import checks_assets, market_checks
 from feature_backfill.config import CONFIGS_VARIABLE, Market, configs_folder, load_markets
 from feature_backfill.errors import UserError
 
@@ -56,7 +56,7 @@ def _market_definitions(market: Market) -> dg.Definitions:
             ohlcv_asset(market),
             *(bars_asset(market, timeframe) for timeframe in market.bar_timeframes),
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
-            *checked_assets(market),
+            *checks_assets(market),
         ],
         asset_checks=checks,
         jobs=jobs,

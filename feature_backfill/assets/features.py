@@ -14,7 +14,9 @@ from feature_backfill.assets.decisions import plan_of, standing_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import (
+    asset_link,
     bars_key,
+    checks_key,
     features_key,
     hourly_partitions,
     market_metadata,
@@ -69,13 +71,15 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
     the asset reports each hour itself and yields no output for the range.
     """
     names = feature_set.names
+    key = features_key(market, feature_set)
 
     @dg.asset(
-        key=features_key(market, feature_set),
+        key=key,
         deps=[ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes)],
         description=(
             f"{len(names)} features of each closed hour of {market.name} under the key {feature_set.key}, "
-            f"from the last {feature_set.lookback.hours} hours, on {', '.join(feature_set.timeframes)} bars."
+            f"from the last {feature_set.lookback.hours} hours, on {', '.join(feature_set.timeframes)} bars. "
+            f"Its checks are on {asset_link(checks_key(key), 'checks')}."
         ),
         group_name=market.name,
         kinds={"duckdb", "numpy"},
@@ -86,6 +90,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         required_resource_keys={target_key(market), "progress"},
         output_required=False,
         metadata={
+            "checks": dg.MetadataValue.asset(checks_key(key)),
             "dagster/table_name": "features",
             "dagster/column_schema": column_schema(feature_set),
             "database": dg.MetadataValue.path(str(market.target_database)),
@@ -107,7 +112,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             preview = _compute_and_store(context, market, feature_set, plan, progress, seconds)
         report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
         summary = run_metadata(report, preview, standing_of(market, feature_set))
-        report_run(context, features_key(market, feature_set), plan, summary)
+        report_run(context, key, plan, summary)
         context.log.info(
             f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}"
         )

@@ -10,6 +10,7 @@ from feature_backfill.config.schema import (
     Market,
     OhlcvSource,
     asset_slug,
+    checks_name,
 )
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Market",
     "OhlcvSource",
     "asset_slug",
+    "checks_name",
     "configs_folder",
     "load_market",
     "load_markets",
