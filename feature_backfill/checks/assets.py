@@ -119,11 +119,15 @@ def _made(context: dg.AssetCheckExecutionContext, key: dg.AssetKey, looks: Mappi
         except (UserError, RunError) as error:
             wrong[name] = str(error)
             continue
+        except Exception as error:  # a bug in one check must not hide what the others find
+            context.log.exception(f"{name} broke")
+            wrong[name] = repr(error)
+            continue
         if _is_error(results[name]):
             wrong[name] = results[name].description or ""
         yield results[name]._replace(check_name=name, asset_key=key)
     if len(selected) == len(looks):
-        yield dg.AssetMaterialization(key, metadata=_numbers(results))
+        yield dg.AssetMaterialization(key, metadata=_numbers(results, errors=len(wrong)))
     if wrong:
         raise dg.Failure(
             f"{', '.join(wrong)} failed: {' | '.join(dict.fromkeys(wrong.values()))}",
@@ -136,10 +140,9 @@ def _is_error(result: dg.AssetCheckResult) -> bool:
     return not result.passed and result.severity is dg.AssetCheckSeverity.ERROR
 
 
-def _numbers(results: Mapping[str, dg.AssetCheckResult]) -> dict[str, dg.MetadataValue]:
-    """How many checks found an error or gave a warning, and each number that a check found, under the check's name."""
-    errors = sum(_is_error(result) for result in results.values())
-    warnings = sum(not result.passed for result in results.values()) - errors
+def _numbers(results: Mapping[str, dg.AssetCheckResult], errors: int) -> dict[str, dg.MetadataValue]:
+    """How many checks failed the run or gave a warning, and each number that a check found, under the check's name."""
+    warnings = sum(not result.passed and not _is_error(result) for result in results.values())
     return {
         "errors": dg.MetadataValue.int(errors),
         "warnings": dg.MetadataValue.int(warnings),

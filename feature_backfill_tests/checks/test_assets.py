@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from feature_backfill.assets.names import checks_key, features_key, ohlcv_key
+from feature_backfill.checks import assets
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.checks.evaluations import (
@@ -87,9 +88,26 @@ def test_a_run_that_found_errors_fails_with_a_line_for_each_asset_after_all_chec
 def test_checks_without_their_databases_fail_in_one_line_for_each_asset(run, market):
     market.source.database.unlink()
     market.target_database.unlink()
-    by_ohlcv, by_features = sorted(failures(run().all_events), key=len)
+    result = run()
+    by_ohlcv, by_features = sorted(failures(result.all_events), key=len)
     assert by_ohlcv.startswith("continuity, sanity failed: no DuckDB file ")
     assert all(name in by_features.partition(" failed: no DuckDB file ")[0] for name in FEATURES_CHECKS)
+    assert numbers(result) == {
+        "ohlcv_checks": {"errors": 2, "warnings": 0},
+        "short_checks": {"errors": 6, "warnings": 0},
+    }
+
+
+def test_a_check_with_a_bug_does_not_hide_what_the_others_find(run, monkeypatch):
+    def broken(market):
+        """Divides by nothing."""
+        return 1 / 0
+
+    monkeypatch.setattr(assets, "OHLCV_CHECKS", (broken, *assets.OHLCV_CHECKS))
+    result = run()
+    assert failures(result.all_events) == ["broken failed: ZeroDivisionError('division by zero')"]
+    made = {evaluation.check_name for evaluation in result.get_asset_check_evaluations()}
+    assert made == OHLCV_CHECKS | FEATURES_CHECKS
 
 
 def test_a_check_that_is_executed_alone_leaves_the_results_of_the_others_current(market):
