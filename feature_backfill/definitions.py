@@ -26,7 +26,7 @@ from feature_backfill.automation.jobs import backfill_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
-from feature_backfill.checks.market import checked_assets, market_checks
+from feature_backfill.checks.assets import checks_assets, market_checks
 from feature_backfill.config import CONFIGS_VARIABLE, Market, Markets, read_markets, remember, remembered
 from feature_backfill.errors import UserError
 
@@ -68,7 +68,7 @@ def _market_definitions(market: Market) -> dg.Definitions:
             ohlcv_asset(market),
             *bars_assets(market),
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
-            *checked_assets(market),
+            *checks_assets(market),
         ],
         asset_checks=checks,
         jobs=jobs,
@@ -82,7 +82,7 @@ def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
     """What stands for the broken files: assets, a check for each file, and a sensor. Nothing if there are none."""
     if not shown:
         return dg.Definitions()
-    checked = [spec for each in shown if each.last_good for spec in checked_assets(each.last_good)]
+    checked = [spec for each in shown if each.last_good for spec in checks_assets(each.last_good)]
     return dg.Definitions(
         assets=[*(spec for each in shown for spec in broken_assets(each)), *checked],
         asset_checks=[broken_check(each) for each in shown],

@@ -15,7 +15,9 @@ from feature_backfill.assets.decisions import plan_of, standing_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import (
+    asset_link,
     bars_key,
+    checks_key,
     features_key,
     hourly_partitions,
     market_metadata,
@@ -72,14 +74,16 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
     So the asset reports each hour itself and yields no output for the range.
     """
     names = feature_set.names
+    key = features_key(market, feature_set)
     upstream_keys = [ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes)]
 
     @dg.asset(
-        key=features_key(market, feature_set),
+        key=key,
         deps=upstream_keys,
         description=(
             f"{len(names)} features of each closed hour of {market.name} under the key {feature_set.key}, "
-            f"from the last {feature_set.lookback.hours} hours, on {', '.join(feature_set.timeframes)} bars."
+            f"from the last {feature_set.lookback.hours} hours, on {', '.join(feature_set.timeframes)} bars. "
+            f"Its checks are on {asset_link(checks_key(key), 'checks')}."
         ),
         group_name=market.name,
         kinds={"duckdb", "numpy"},
@@ -90,6 +94,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         required_resource_keys={target_key(market), "progress"},
         output_required=False,
         metadata={
+            "checks": dg.MetadataValue.asset(checks_key(key)),
             "dagster/table_name": "features",
             "dagster/column_schema": column_schema(feature_set),
             "database": dg.MetadataValue.path(str(market.target_database)),

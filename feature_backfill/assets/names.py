@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from feature_backfill.config import FeatureSet, Market
+from feature_backfill.config import FeatureSet, Market, checks_name
 from feature_backfill.hours import PARTITION_KEY_FORMAT
 from feature_backfill.store.bars import bars_table
 
@@ -20,6 +20,17 @@ def bars_key(market: Market, timeframe: str) -> dg.AssetKey:
 def features_key(market: Market, feature_set: FeatureSet) -> dg.AssetKey:
     """`<market>/features/<feature key as a slug>`."""
     return dg.AssetKey([market.name, "features", feature_set.slug])
+
+
+def checks_key(key: dg.AssetKey) -> dg.AssetKey:
+    """The asset that carries the checks of an hourly asset: `<market>/ohlcv_checks` for `<market>/ohlcv`."""
+    *place, name = key.path
+    return dg.AssetKey([*place, checks_name(name)])
+
+
+def asset_link(key: dg.AssetKey, view: str) -> str:
+    """A link, in Markdown, to a tab of an asset's page in Dagster's UI."""
+    return f"[{key.to_user_string()}](/assets/{key.to_user_string()}?view={view})"
 
 
 def hourly_partitions(market: Market) -> dg.HourlyPartitionsDefinition:

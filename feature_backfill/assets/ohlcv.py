@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from feature_backfill.assets.names import hourly_partitions, market_metadata, ohlcv_key
+from feature_backfill.assets.names import asset_link, checks_key, hourly_partitions, market_metadata, ohlcv_key
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import newest_materializations
 from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
@@ -30,13 +30,15 @@ def ohlcv_asset(market: Market) -> dg.AssetSpec:
         ohlcv_key(market),
         description=(
             f"Hourly bars of {market.name} in table {market.source.table}, {filled}. "
-            "An hour that the table lacks stays missing, and turns green once it is filled."
+            "An hour that the table lacks stays missing, and turns green once it is filled. "
+            f"Its checks are on {asset_link(checks_key(ohlcv_key(market)), 'checks')}."
         ),
         group_name=market.name,
         kinds={"duckdb"},
         owners=list(market.owners),
         partitions_def=hourly_partitions(market),
         metadata={
+            "checks": dg.MetadataValue.asset(checks_key(ohlcv_key(market))),
             "dagster/table_name": market.source.table,
             "dagster/column_schema": dg.TableSchema(columns),
             "database": dg.MetadataValue.path(str(market.source.database)),

@@ -1,4 +1,4 @@
-"""The job that runs all checks of a market, and its hourly schedule.
+"""The job that makes all checks of a market, and its hourly schedule.
 
 The schedule is on by default, because checks that are off find nothing. All checks take a few seconds together, so they
 run every hour and find a wrong row soon.
@@ -19,7 +19,10 @@ def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "d
     return dg.define_asset_job(
         f"{market.name}__checks",
         selection=dg.AssetSelection.checks(*checks),
-        description=f"Runs every check of {market.name}, over all hours of OHLCV and features. Writes nothing.",
+        description=(
+            f"Makes every check of {market.name}, over all hours of OHLCV and features. Writes no row. "
+            "Once all checks are made, it fails if one of them found an error; a warning does not fail it."
+        ),
         config={"ops": _default_options(checks)},
     )
 

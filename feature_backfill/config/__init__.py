@@ -12,6 +12,7 @@ from feature_backfill.config.schema import (
     Market,
     OhlcvSource,
     asset_slug,
+    checks_name,
 )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Markets",
     "OhlcvSource",
     "asset_slug",
+    "checks_name",
     "configs_folder",
     "load_market",
     "market_from",

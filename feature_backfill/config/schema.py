@@ -82,6 +82,11 @@ def asset_slug(key: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", key)
 
 
+def checks_name(name: str) -> str:
+    """The last part of the name of the asset that carries the checks of an asset: `ohlcv_checks` for `ohlcv`."""
+    return f"{name}_checks"
+
+
 class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -190,6 +195,12 @@ class Market(_Schema):
         taken = [slug for slug in slugs if slug in OTHER_JOBS or slug in (f"{other}__plan" for other in slugs)]
         if taken:
             raise ValueError(f"feature_sets: this market has another job named {', '.join(taken)}; rename the key")
+        checking = [slug for slug in slugs if slug in map(checks_name, slugs)]
+        if checking:
+            raise ValueError(
+                f"feature_sets: {', '.join(checking)} would be named like the asset with the checks of another key; "
+                "rename the key"
+            )
         return self
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from feature_backfill.assets.names import features_key
+from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, last_closed_hour
 from feature_backfill_tests.markets import FIRST, GAP, configure, small_market, stored
 from feature_backfill_tests.runs import run_range
@@ -23,7 +24,7 @@ COUNT = re.compile(r"(Failed|Materialized|Materializing|Missing) \((\d+)\)")
 
 @pytest.fixture(scope="module")
 def site(module_instance, tmp_path_factory):
-    """A market with stored, skipped and failed hours, and the webserver's address."""
+    """A market with stored, skipped and failed hours and a run of its checks, and the webserver's address."""
     folder = tmp_path_factory.mktemp("site")
     market = small_market(folder)
     configure(market, folder)
@@ -31,6 +32,8 @@ def site(module_instance, tmp_path_factory):
     assert run_range(module_instance, market, *ASKED).success
     without_bars = [features_key(market, feature_set)]
     assert not run_range(module_instance, market, *FAILED, only=without_bars).success
+    checks = build_definitions([market]).resolve_job_def("small__checks")
+    assert not checks.execute_in_process(instance=module_instance, raise_on_error=False).success
     dagster = Dagster(folder, Path(module_instance.root_directory))
     try:
         yield market, dagster.start_webserver().address
@@ -51,3 +54,12 @@ def test_the_partitions_page_counts_what_the_tables_hold(site, page_of):
     missing = {len(hour_range(FIRST, last)) - rows - failed for last in (closed_before, last_closed_hour())}
     assert shown.pop("Missing") in missing
     assert shown == {"Materialized": rows, "Materializing": 0, "Failed": failed}
+
+
+def test_the_description_of_an_hourly_asset_leads_to_its_checks(site, page_of):
+    _, address = site
+    page = page_of(f"{address}/assets/small/features/short")
+    page.get_by_role("link", name="small/features/short_checks", exact=True).click()
+    page.get_by_text("Checks (6)").wait_for()
+    page.get_by_text("Evaluation result").wait_for()
+    assert "Not evaluated" not in page.inner_text("body")

@@ -2,9 +2,8 @@
 
 import dagster as dg
 
-from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
+from feature_backfill.assets.names import bars_key, checks_key, features_key, ohlcv_key
 from feature_backfill.automation.jobs import range_tags
-from feature_backfill.checks.market import checked_key
 from feature_backfill.config import Market
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, last_closed_hour
@@ -34,9 +33,9 @@ def materialize(instance, market, first, last):
 def executed(market, name, config=None):
     """What the UI does when a check is executed on its own; recorded in memory."""
     on = ohlcv_key(market) if name in OHLCV_CHECKS else features_key(market, market.feature_sets[0])
-    key = dg.AssetCheckKey(checked_key(on), name)
+    key = dg.AssetCheckKey(checks_key(on), name)
     job = build_definitions([market]).resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={key})
-    step = f"{key.asset_key.to_python_identifier()}_{name}"
+    step = key.asset_key.to_python_identifier()
     return job.execute_in_process(
         raise_on_error=False,
         run_config={"ops": {step: {"config": config}}} if config else None,
