@@ -447,7 +447,7 @@ CASES = {
 }
 
 BAD_ROWS = [
-    BadRow("a missing row", f"DELETE FROM {TABLE} WHERE timestamp = $hour", "missing hours: 1 of 24"),
+    BadRow("a missing row", f"DELETE FROM {TABLE} WHERE timestamp = $hour", "after a gap: OHLCV lacks"),
     BadRow("NaN", f"UPDATE {TABLE} SET close = 'NaN' WHERE timestamp = $hour", "close is not a number"),
     BadRow("NULL", f"UPDATE {TABLE} SET volume = NULL WHERE timestamp = $hour", "volume is not a number"),
     BadRow("infinity", f"UPDATE {TABLE} SET high = 'Infinity' WHERE timestamp = $hour", "high is infinite"),

@@ -6,7 +6,7 @@ from feature_backfill.assets.joining import require_joinable
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.errors import UserError
-from feature_backfill.hours import last_closed_hour
+from feature_backfill.hours import HOUR, last_closed_hour
 from feature_backfill.planning.plan import Facts, Keep, Plan, plan_hours
 from feature_backfill.planning.staleness import Staleness, staleness
 from feature_backfill.planning.standing import Standing, missing_by_kind, missing_hours
@@ -54,15 +54,17 @@ def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
 
 
 def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, with_inputs: bool) -> Facts:
-    """What the databases hold of hours and of their lookbacks."""
+    """What the databases hold of hours, of their lookbacks, and of what comes after them."""
     require_joinable(market, feature_set)
-    first, last = hours[0], hours[-1]
+    first, last, closed = hours[0], hours[-1], last_closed_hour()
+    begin = feature_set.lookback.first_hour(first)
     with connect(market.source.database, read_only=True) as connection:
-        ohlcv = read_ohlcv(connection, market.source.table, feature_set.lookback.first_hour(first), last)
+        ohlcv = read_ohlcv(connection, market.source.table, begin, closed)
+        before = ohlcv_extent(connection, market.source.table, end=begin - HOUR)
     stored, inputs = hours[:0], None
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
             stored = stored_hours(connection, feature_set.key, first, last)
             if with_inputs:
                 inputs = stored_inputs(connection, feature_set.key, first, last)
-    return Facts(HourlyRows.of(ohlcv), stored, last_closed_hour(), inputs)
+    return Facts(HourlyRows.of(ohlcv), stored, closed, None if before is None else before[1], inputs)

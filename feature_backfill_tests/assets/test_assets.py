@@ -57,7 +57,11 @@ def test_skipped_hours_carry_their_reason(instance, market):
     reasons = {record.partition_key: record.asset_observation.metadata["skipped"].value for record in observed}
     assert set(reasons) == set(partition_keys(SKIPPED.union([GAP])))
     assert reasons[partition_key(GAP)].startswith("no row in OHLCV")
-    assert reasons[partition_key(SKIPPED[0])] == f"missing hours: 1 of 48, {GAP:%Y-%m-%d %H:%M}"
+    assert reasons[partition_key(SKIPPED[0])] == (
+        f"after a gap: OHLCV lacks {GAP:%Y-%m-%d %H:%M} (1 hour); "
+        f"the lookback is complete again from {GAP + 48 * HOUR:%Y-%m-%d %H:%M}"
+    )
+    assert len(set(reasons.values())) == 2
 
 
 def test_the_newest_materialization_tells_what_the_run_did(instance, market):
@@ -65,7 +69,7 @@ def test_the_newest_materialization_tells_what_the_run_did(instance, market):
     event = instance.get_latest_materialization_event(features_key(market, market.feature_sets[0]))
     metadata = {name: entry.value for name, entry in event.asset_materialization.metadata.items()}
     assert metadata["rows_written"] == len(COMPUTED)
-    assert metadata["hours_skipped"] == {"missing hours": len(SKIPPED)}
+    assert metadata["hours_skipped"] == {"after a gap": len(SKIPPED)}
     assert metadata["hours_absent"] == 1
     assert metadata["hours_per_second"] > 0
     assert "close_open_diff_current_1H" in metadata["preview"]

@@ -32,7 +32,7 @@ def test_a_plan_counts_hours_and_names_ranges_and_reasons(plan):
     table = counts.pop("ranges")
     assert counts == {"compute": 4, "stored": 0, "cannot be computed": 47, "not in OHLCV": 1, "not closed yet": 0}
     assert f"| compute | 2 | {GAP - 2 * HOUR} | {GAP - HOUR} |" in table
-    assert "cannot be computed: missing hours | 47" in table
+    assert "cannot be computed: after a gap | 47" in table
 
 
 def test_a_time_that_does_not_parse_fails_with_one_line(plan):

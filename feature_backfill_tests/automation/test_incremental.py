@@ -89,7 +89,7 @@ def test_hours_without_a_sound_lookback_are_not_asked_for_until_the_gap_is_fille
     sensor.execute(sensor.tick())
     append_ohlcv(market, GAP + HOUR, 30)
     assert sensor.ranges() == []
-    assert "30 cannot be computed, missing hours" in sensor.message
+    assert "30 cannot be computed, after a gap" in sensor.message
     assert "1 have no row in OHLCV" in sensor.message
     append_ohlcv(market, GAP + 31 * HOUR, 30)
     (request,) = sensor.tick()
@@ -208,7 +208,7 @@ def test_other_settings_are_looked_at_anew(instance, market, tmp_path):
     longer = small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 1000, "timeframes": ["1H"]}])
     request = next_request(instance, longer, longer.feature_sets[0], cursor, in_two_hours())
     assert request.ranges == []
-    assert "missing hours" in request.message
+    assert "49 cannot be computed, warm-up" in request.message
     assert request.cursor.settled
     again = next_request(instance, market, market.feature_sets[0], request.cursor, in_two_hours())
     assert len(again.ranges) == 1

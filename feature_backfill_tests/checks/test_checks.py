@@ -110,7 +110,7 @@ def test_hours_that_cannot_be_computed_are_not_missed(market):
     found = look(market, "completeness")
     assert found.passed
     reasons = metadata(found, "hours_that_cannot_be_computed")
-    assert reasons == {"missing hours": LOOKBACK - 1, "no row in OHLCV": 1}
+    assert reasons == {"after a gap": LOOKBACK - 1, "no row in OHLCV": 1}
 
 
 def test_old_rows_are_named_with_their_cause(market):

@@ -23,7 +23,7 @@ def test_rows_are_stale_where_ohlcv_changed_and_unsound_where_it_lost_an_hour():
     found = judged(changed)
     assert list(found.renewable) == list(span(70, 93))
     assert list(found.unsound.index) == list(span(100, 120))
-    assert [reason.kind for reason in found.unsound[:2]] == [SkipKind.ABSENT, SkipKind.MISSING_HOURS]
+    assert [reason.kind for reason in found.unsound[:2]] == [SkipKind.ABSENT, SkipKind.AFTER_GAP]
     assert found.stale.equals(span(70, 93).union(span(100, 120)))
     assert found.unknown.empty
     assert found.other_settings.empty
@@ -40,4 +40,4 @@ def test_missing_hours_are_counted_by_reason():
     missing = missing_hours(stored, LAST)
     assert len(missing) == 110 - 3
     plan = plan_hours(SET, missing, facts(without(100), stored))
-    assert missing_by_kind(plan) == {COMPUTABLE: 107 - 24, "no row in OHLCV": 1, "missing hours": 23}
+    assert missing_by_kind(plan) == {COMPUTABLE: 107 - 24, "no row in OHLCV": 1, "after a gap": 23}
