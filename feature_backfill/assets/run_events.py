@@ -1,6 +1,5 @@
 """What a run of features reports to Dagster: an event an hour, and a summary with the newest of them."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 import dagster as dg
@@ -9,6 +8,7 @@ import pandas as pd
 from feature_backfill.assets.progress import RunReport
 from feature_backfill.dagster_internals.reports import EventOfHours, report_hours
 from feature_backfill.hours import partition_keys
+from feature_backfill.planning.counting import HourCounts
 from feature_backfill.planning.plan import Plan
 from feature_backfill.planning.standing import Standing
 
@@ -42,21 +42,21 @@ def _runs(values: "pd.Series[str]") -> Iterator[tuple[str, list[str]]]:
         yield alike.iloc[0], partition_keys(pd.DatetimeIndex(alike.index))
 
 
-def run_metadata(report: RunReport, preview: pd.DataFrame, now: Standing | None) -> dict[str, dg.MetadataValue]:
-    """What a run did and how the feature set stands after it, as metadata."""
-    by_kind = Counter(str(reason.kind) for reason in report.skipped)
+def run_metadata(
+    report: RunReport, asked: HourCounts, preview: pd.DataFrame, now: Standing | None
+) -> dict[str, dg.MetadataValue]:
+    """What a run did with the hours asked for and how the feature set stands after it, as metadata."""
     metadata: dict[str, dg.MetadataValue] = {
         "rows_written": dg.MetadataValue.int(report.computed),
         "rows_kept": dg.MetadataValue.int(report.kept),
-        "hours_skipped": dg.MetadataValue.json(dict(by_kind)),
-        "hours_absent": dg.MetadataValue.int(report.absent),
+        "hours_skipped": dg.MetadataValue.json(asked.skipped.as_dict()),
         "hours_per_second": dg.MetadataValue.float(round(report.hours_per_second, 1)),
     }
     if now is not None:
         metadata["newest_stored_hour"] = dg.MetadataValue.timestamp(now.newest.tz_localize("UTC").timestamp())
-        metadata["hours_behind_ohlcv"] = dg.MetadataValue.int(now.hours_behind)
-        metadata["hours_missing"] = dg.MetadataValue.int(sum(now.missing.values()))
-        metadata["hours_missing_why"] = dg.MetadataValue.json(now.missing)
+        metadata["hours_behind"] = dg.MetadataValue.int(now.hours_behind)
+        metadata["ohlcv_hours_behind"] = dg.MetadataValue.int(now.ohlcv_hours_behind)
+        metadata["all_hours"] = dg.MetadataValue.json(now.counts.as_dict())
     if not preview.empty:
         metadata["preview"] = dg.MetadataValue.md(_markdown_table(preview))
     return metadata

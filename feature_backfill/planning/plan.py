@@ -78,6 +78,12 @@ class Plan:
         return np.array([reason.kind is SkipKind.ABSENT for reason in self.impossible], dtype=bool)
 
     @property
+    def ends(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """The first and the last hour asked for."""
+        hours = self.present.union(self.absent).union(self.open)
+        return hours[0], hours[-1]
+
+    @property
     def present(self) -> pd.DatetimeIndex:
         """The closed hours that OHLCV has, ascending."""
         return self.kept.union(self.not_kept)
