@@ -52,7 +52,8 @@ def _continuity_text(
     text = f"{stretch(present[0], present[-1])}: "
     text += f"{len(absent)} have {SkipKind.ABSENT}" if len(absent) else "every hour has its row"
     if len(new):
-        text += f", {len(new)} of them in {len(contiguous_runs(new))} gaps that are not known, the newest "
+        some = f"{len(new)} of them " if len(new) < len(absent) else ""
+        text += f", {some}in {len(contiguous_runs(new))} gaps that are not known, the newest "
         text += f"{newest_range(new)}: import their rows, or add them to known_gaps"
     elif len(absent):
         text += ", all of them in known gaps"

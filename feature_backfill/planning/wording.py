@@ -57,11 +57,9 @@ def _lines(details: pd.Series) -> list[_Line]:
         return stretches
     short = sorted(line.hours for line in stretches)[-LISTED_STRETCHES]
     folded = [line for line in stretches if line.hours <= short]
-    lengths = sorted({folded_line.hours for folded_line in folded})
-    size = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
-    together = _Line(
-        sum(line.hours for line in folded), folded[0].first, folded[-1].last, f"{len(folded)} stretches of {size} hours"
-    )
+    lengths = [line.hours for line in folded]
+    why = f"{len(folded)} stretches, the longest {max(lengths)} hours"
+    together = _Line(sum(lengths), folded[0].first, folded[-1].last, why)
     return [*(line for line in stretches if line.hours > short), together]
 
 

@@ -39,7 +39,7 @@ def test_each_stretch_has_a_reason_of_its_own_and_many_short_ones_are_one_line()
     lines = [line for line in plan_table(plan).splitlines() if line.startswith("| no row in OHLCV")]
     assert lines == [
         f"| no row in OHLCV | 2 | {hour(100)} | {hour(101)} | OHLCV lacks 2025-01-05 04:00 .. 05:00 (2 hours) |",
-        f"| no row in OHLCV | 13 | {hour(40)} | {hour(175)} | 13 stretches of 1 hours |",
+        f"| no row in OHLCV | 13 | {hour(40)} | {hour(175)} | 13 stretches, the longest 1 hours |",
     ]
     waits = [line for line in plan_table(plan).splitlines() if line.startswith("| after a gap")]
     assert "OHLCV lacks 2025-01-02 16:00 (1 hour); the lookback is complete again from 2025-01-03 16:00" in waits[0]
