@@ -93,3 +93,12 @@ def contiguous_runs(hours: pd.DatetimeIndex) -> Sequence[tuple[pd.Timestamp, pd.
     firsts = hours[[True, *breaks]]
     lasts = hours[[*breaks, True]]
     return list(zip(firsts, lasts, strict=True))
+
+
+def stretch(first: pd.Timestamp, last: pd.Timestamp) -> str:
+    """A range of hours as text, with the number of hours: `2025-04-19 00:00 .. 06:00 (7 hours)`."""
+    hours = int((last - first) / HOUR) + 1
+    if hours == 1:
+        return f"{first:%Y-%m-%d %H:%M} (1 hour)"
+    end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
+    return f"{first:%Y-%m-%d %H:%M} .. {end} ({hours} hours)"

@@ -446,6 +446,10 @@ CASES = {
         Case("a missing feature list", "nowhere.json: No such file", configured("key: short,", "key: short, feature_list: nowhere.json,")),
         Case("a schedule out of range", "schedule.minute: Input should be less than or equal to 59", configured("name: small", "schedule: {minute: 75}\nname: small")),
         Case("an owner that Dagster does not accept", "owners.0: String should match pattern", configured("name: small", "owners: [me@home]\nname: small")),
+        Case("a known gap that ends before it begins", "known_gaps.0: the first hour 2025-01-02 00:00:00 is after the last", configured("name: small", "known_gaps: [{first: 2025-01-02, last: 2025-01-01, note: outage}]\nname: small")),
+        Case("a known gap without a note", "known_gaps.0.note: String should have at least 1 character", configured("name: small", "known_gaps: [{first: 2025-01-02, last: 2025-01-02, note: ' '}]\nname: small")),
+        Case("a known gap off the hour", "known_gaps.0.last: 2025-01-02T00:30 is not on the hour", configured("name: small", "known_gaps: [{first: 2025-01-02, last: 2025-01-02T00:30, note: outage}]\nname: small")),
+        Case("an hour in two known gaps", "known_gaps: two of them hold the hour 2025-01-02", configured("name: small", "known_gaps: [{first: 2025-01-01, last: 2025-01-02, note: a}, {first: 2025-01-02, last: 2025-01-03, note: b}]\nname: small")),
         Case("a link that is a script", "links.chart: String should match pattern", configured("name: small", "links: {chart: 'javascript:alert(1)'}\nname: small")),
         Case("a feature key that no market has", "have the feature key 'short'", configured("key: short", "key: other")),
         Case("flags that contradict the YAML", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
@@ -455,7 +459,7 @@ CASES = {
 }
 
 BAD_ROWS = [
-    BadRow("a missing row", f"DELETE FROM {TABLE} WHERE timestamp = $hour", "missing hours: 1 of 24"),
+    BadRow("a missing row", f"DELETE FROM {TABLE} WHERE timestamp = $hour", "after a gap: OHLCV lacks"),
     BadRow("NaN", f"UPDATE {TABLE} SET close = 'NaN' WHERE timestamp = $hour", "close is not a number"),
     BadRow("NULL", f"UPDATE {TABLE} SET volume = NULL WHERE timestamp = $hour", "volume is not a number"),
     BadRow("infinity", f"UPDATE {TABLE} SET high = 'Infinity' WHERE timestamp = $hour", "high is infinite"),

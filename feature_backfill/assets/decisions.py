@@ -6,10 +6,11 @@ from feature_backfill.assets.joining import require_joinable
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.errors import UserError
-from feature_backfill.hours import last_closed_hour
+from feature_backfill.hours import HOUR, hour_range, last_closed_hour
+from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Facts, Keep, Plan, plan_hours
 from feature_backfill.planning.staleness import Staleness, staleness
-from feature_backfill.planning.standing import Standing, missing_by_kind, missing_hours
+from feature_backfill.planning.standing import Standing, whole_stretch
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.inputs import stored_inputs
@@ -38,30 +39,36 @@ def staleness_of(market: Market, feature_set: FeatureSet, stored: pd.DatetimeInd
 
 
 def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
-    """How a feature set stands now; None if nothing is stored or OHLCV has no closed hour."""
+    """How a feature set stands now; None if nothing is stored, or OHLCV has no closed hour of the market."""
     with connect(market.source.database, read_only=True) as connection:
         extent = ohlcv_extent(connection, market.source.table)
-    if extent is None or not market.target_database.exists():
+    closed = last_closed_hour()
+    whole = None if extent is None else whole_stretch(market.first_hour, extent, closed)
+    if whole is None or not market.target_database.exists():
         return None
     with connect(market.target_database, read_only=True) as connection:
         stored = stored_hours(connection, feature_set.key)
     if stored.empty:
         return None
-    last = min(extent[1], last_closed_hour())
-    missing = missing_hours(stored, last)
-    why = missing_by_kind(plan_of(market, feature_set, missing)) if len(missing) else {}
-    return Standing(stored[0], stored[-1], last, why)
+    first, last = whole
+    hours = hour_range(first, last)
+    missing = hours.difference(stored)
+    plan = plan_of(market, feature_set, missing) if len(missing) else None
+    counts = count_hours(plan, first, last, also_stored=len(hours) - len(missing))
+    return Standing(stored[0], stored[-1], closed, last, counts, missing[:0] if plan is None else plan.compute)
 
 
 def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex) -> Facts:
-    """What the databases hold of hours and of their lookbacks."""
+    """What the databases hold of hours, of their lookbacks, and of what comes after them."""
     require_joinable(market, feature_set)
-    first, last = hours[0], hours[-1]
+    first, last, closed = hours[0], hours[-1], last_closed_hour()
+    begin = feature_set.lookback.first_hour(first)
     with connect(market.source.database, read_only=True) as connection:
-        ohlcv = read_ohlcv(connection, market.source.table, feature_set.lookback.first_hour(first), last)
+        ohlcv = read_ohlcv(connection, market.source.table, begin, closed)
+        before = ohlcv_extent(connection, market.source.table, end=begin - HOUR)
     stored, inputs = hours[:0], None
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
             stored = stored_hours(connection, feature_set.key, first, last)
             inputs = stored_inputs(connection, feature_set.key, first, last)
-    return Facts(HourlyRows.of(ohlcv), stored, last_closed_hour(), inputs)
+    return Facts(HourlyRows.of(ohlcv), stored, closed, None if before is None else before[1], inputs)

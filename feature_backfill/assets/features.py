@@ -34,6 +34,7 @@ from feature_backfill.dagster_internals.versions import newest_event
 from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_rows
+from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.store.contracts import claim_key
 from feature_backfill.store.features import ensure_features_table, write_features
@@ -116,7 +117,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             progress.planned(len(plan.compute))
             preview, missing_values = _compute_and_store(context, market, feature_set, plan, progress, seconds)
         report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
-        summary = run_metadata(report, preview, standing_of(market, feature_set))
+        summary = run_metadata(report, count_hours(plan, *plan.ends), preview, standing_of(market, feature_set))
         report_run(context, plan, upstream, missing_values, summary)
         context.log.info(
             f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}"

@@ -1,32 +1,31 @@
 """What a run of features did and how the feature set stands after it, as metadata of the newest hour."""
 
-from collections import Counter
-
 import dagster as dg
 import pandas as pd
 
 from feature_backfill.assets.progress import RunReport
+from feature_backfill.planning.counting import HourCounts
 from feature_backfill.planning.standing import Standing
 
 PREVIEW_HOURS, PREVIEW_FEATURES = 3, 5
 """Size of the corner of the newest rows that a summary shows."""
 
 
-def run_metadata(report: RunReport, preview: pd.DataFrame, now: Standing | None) -> dict[str, dg.MetadataValue]:
-    """What a run did and how the feature set stands after it, as metadata."""
-    by_kind = Counter(str(reason.kind) for reason in report.skipped)
+def run_metadata(
+    report: RunReport, asked: HourCounts, preview: pd.DataFrame, now: Standing | None
+) -> dict[str, dg.MetadataValue]:
+    """What a run did with the hours asked for and how the feature set stands after it, as metadata."""
     metadata: dict[str, dg.MetadataValue] = {
         "rows_written": dg.MetadataValue.int(report.computed),
         "rows_kept": dg.MetadataValue.int(report.kept),
-        "hours_skipped": dg.MetadataValue.json(dict(by_kind)),
-        "hours_absent": dg.MetadataValue.int(report.absent),
+        "hours_skipped": dg.MetadataValue.json(asked.skipped.as_dict()),
         "hours_per_second": dg.MetadataValue.float(round(report.hours_per_second, 1)),
     }
     if now is not None:
         metadata["newest_stored_hour"] = dg.MetadataValue.timestamp(now.newest.tz_localize("UTC").timestamp())
-        metadata["hours_behind_ohlcv"] = dg.MetadataValue.int(now.hours_behind)
-        metadata["hours_missing"] = dg.MetadataValue.int(sum(now.missing.values()))
-        metadata["hours_missing_why"] = dg.MetadataValue.json(now.missing)
+        metadata["hours_behind"] = dg.MetadataValue.int(now.hours_behind)
+        metadata["ohlcv_hours_behind"] = dg.MetadataValue.int(now.ohlcv_hours_behind)
+        metadata["all_hours"] = dg.MetadataValue.json(now.counts.as_dict())
     if not preview.empty:
         metadata["preview"] = dg.MetadataValue.md(_markdown_table(preview))
     return metadata

@@ -10,9 +10,10 @@ from feature_backfill.automation.jobs import job_name
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range, last_closed_hour
+from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Keep
 from feature_backfill.planning.reach import resolved_range
-from feature_backfill.planning.wording import counts, plan_table
+from feature_backfill.planning.wording import plan_table
 from feature_backfill.store.bounds import utc_bound
 
 
@@ -38,9 +39,9 @@ def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
         with user_errors_fail_the_step():
             keep = Keep.NONE if config.overwrite else Keep.ALL
             plan = plan_of(market, feature_set, _hours(market, config), keep)
-        fates = counts(plan)
-        context.log.info(f"{feature_set.key}: {', '.join(f'{count} {fate}' for fate, count in fates.items())}")
-        context.add_output_metadata({**fates, "ranges": dg.MetadataValue.md(plan_table(plan))})
+        counts = count_hours(plan, *plan.ends)
+        context.log.info(f"{feature_set.key}: {counts}")
+        context.add_output_metadata({**counts.as_dict(), "ranges": dg.MetadataValue.md(plan_table(plan))})
 
     @dg.job(
         name=name,

@@ -18,7 +18,8 @@ from feature_backfill.planning.plan import Plan
 from feature_backfill.planning.ranges import Range
 from feature_backfill.planning.reach import first_watched_hour
 from feature_backfill.planning.request import request_hours
-from feature_backfill.planning.wording import impossible_hours, request_message
+from feature_backfill.planning.standing import whole_stretch
+from feature_backfill.planning.wording import impossible_hours, request_message, watched_hours
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.ohlcv import ohlcv_extent
@@ -65,20 +66,24 @@ def next_request(
     )
     if cursor.settled == state:
         return Tick([], cursor.message, cursor)
-    last, stored = _ends(market, feature_set, last_closed_hour(now))
-    if last is None:
+    extent, stored = _ends(market, feature_set, last_closed_hour(now))
+    if extent is None:
         return _nothing(cursor, state, f"{market.source.table} has no closed hour since {market.first_hour}")
+    begins, last = extent
     since = None if cursor.since is None else hour_of(cursor.since)
     first = first_watched_hour(stored, last, since, market.first_hour)
     cursor = Cursor(since=partition_key(first))
     asked_before = asked_for(instance, job_name(market, feature_set), features_key(market, feature_set))
     asked_before = asked_before[(asked_before >= market.first_hour) & (asked_before <= last)]
+    watched = f"{first}, the first hour that this sensor watches"
     unstored = hour_range(first, last).union(asked_before).difference(stored)
     if unstored.empty:
-        return _nothing(cursor, state, f"all stored up to {last}, the last closed hour of {market.source.table}")
+        message = f"nothing to do since {watched}: all {len(hour_range(first, last))} hours stored up to {last}"
+        return _nothing(cursor, state, message + watched_hours(first, begins, stored))
     plan = plan_of(market, feature_set, unstored)
     if plan.compute.empty:
-        return _nothing(cursor, state, f"nothing to compute up to {last}{impossible_hours(plan)}")
+        message = f"nothing to compute since {watched}, up to {last}{impossible_hours(plan)}"
+        return _nothing(cursor, state, message + watched_hours(first, begins, stored))
     return _request(instance, market, feature_set, plan, stored, now, cursor)
 
 
@@ -99,20 +104,16 @@ def _request(
     return Tick(request.ranges, request_message(plan, request, due), cursor)
 
 
-def _ends(
-    market: Market, feature_set: FeatureSet, last_closed: pd.Timestamp
-) -> tuple[pd.Timestamp | None, pd.DatetimeIndex]:
-    """The last closed hour of OHLCV, None if it has none since the market's first, and the stored hours up to it."""
+def _ends(market: Market, feature_set: FeatureSet, last_closed: pd.Timestamp) -> tuple[Range | None, pd.DatetimeIndex]:
+    """The first and the last closed hour of OHLCV since the market's first, None if it has none; the stored ones."""
     none = pd.DatetimeIndex([], dtype="datetime64[us]")
     with connect(market.source.database, read_only=True, patience=PATIENCE_S) as connection:
         extent = ohlcv_extent(connection, market.source.table)
-    last = None if extent is None else min(extent[1], last_closed)
-    if last is None or last < market.first_hour:
-        return None, none
-    if not market.target_database.exists():
-        return last, none
+    whole = None if extent is None else whole_stretch(market.first_hour, extent, last_closed)
+    if whole is None or not market.target_database.exists():
+        return whole, none
     with connect(market.target_database, read_only=True, patience=PATIENCE_S) as connection:
-        return last, stored_hours(connection, feature_set.key, market.first_hour, last)
+        return whole, stored_hours(connection, feature_set.key, market.first_hour, whole[1])
 
 
 def _nothing(cursor: Cursor, state: str, message: str) -> Tick:

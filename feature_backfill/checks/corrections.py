@@ -3,6 +3,7 @@
 import dagster as dg
 
 from feature_backfill.assets.decisions import staleness_of
+from feature_backfill.assets.features import STALE_TAG
 from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
@@ -25,7 +26,8 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     if len(stale):
         text += (
             f", the newest {newest_range(stale)}: OHLCV was corrected after they were stored; "
-            f"feature-backfill recompute-stale --feature-key {feature_set.key}"
+            f"feature-backfill recompute-stale --feature-key {feature_set.key}, or in the UI "
+            f"a backfill of these hours with the tag {STALE_TAG} = true"
         )
     text += f"; {replaced} rows were ever replaced" if replaced else ""
     if len(found.unsound):

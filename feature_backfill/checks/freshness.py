@@ -12,7 +12,8 @@ import dagster as dg
 from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR, last_closed_hour
+from feature_backfill.hours import last_closed_hour
+from feature_backfill.planning.standing import hours_between
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_extent
 
@@ -37,23 +38,26 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     if extent is None:
         raise UserError(f"table {market.source.table} of {market.source.database} is empty; check what fills it")
     newest = hours_with_rows(market, feature_set)[-1]
-    closed = last_closed_hour()
+    closed, allowed = last_closed_hour(), allowed_hours(market)
     ohlcv_ends = min(extent[1], closed)
-    behind_clock, behind_ohlcv = (max(0, int((end - newest) / HOUR)) for end in (closed, ohlcv_ends))
-    allowed = allowed_hours(market)
-    description = f"the newest row is {newest}, {behind_clock} hours behind the last closed hour (allowed: {allowed})"
-    if behind_ohlcv > allowed:
-        description += f"; {market.source.table} ends at {ohlcv_ends}: see what the sensor says about the missing hours"
-    elif behind_clock > allowed:
-        description += f"; {market.source.table} ends at {ohlcv_ends}: check what fills it"
+    behind, ohlcv_behind = hours_between(newest, closed), hours_between(ohlcv_ends, closed)
+    causes = []
+    if behind > allowed and ohlcv_behind > allowed:
+        table = market.source.table
+        causes.append(f"{table} has stopped: it ends at {ohlcv_ends}, {ohlcv_behind} hours behind; check what fills it")
+    if behind > allowed and (late := hours_between(newest, ohlcv_ends)) > allowed:
+        causes.append(
+            f"the features are late, {late} hours behind {market.source.table}: see what the sensor says about them"
+        )
+    text = f"the newest row is {newest}, {behind} hours behind the last closed hour {closed} (allowed: {allowed})"
     return dg.AssetCheckResult(
-        passed=behind_clock <= allowed,
+        passed=behind <= allowed,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=description,
+        description="; ".join([text, *causes]),
         metadata={
             "newest_stored_hour": str(newest),
-            "hours_behind_clock": behind_clock,
-            "hours_behind_ohlcv": behind_ohlcv,
+            "hours_behind": behind,
+            "ohlcv_hours_behind": ohlcv_behind,
             "hours_allowed": allowed,
         },
     )

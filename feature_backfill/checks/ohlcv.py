@@ -1,12 +1,14 @@
 """Checks of the hourly OHLCV rows: is any hour missing, is any row bad?"""
 
 import dagster as dg
+import pandas as pd
 
 from feature_backfill.checks.findings import listed, newest_range, ranges
-from feature_backfill.config import Market
+from feature_backfill.config import KnownGap, Market
 from feature_backfill.engine.bars import COLUMNS, normalized_ohlcv, row_faults
+from feature_backfill.engine.soundness import SkipKind
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR, contiguous_runs, hour_range, last_closed_hour
+from feature_backfill.hours import HOUR, contiguous_runs, hour_range, last_closed_hour, stretch
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_hours, read_ohlcv
 
@@ -14,10 +16,11 @@ FUTURE = "in the future"
 
 
 def continuity(market: Market) -> dg.AssetCheckResult:
-    """Every hour between the first row and the newest row of a closed hour has a row.
+    """Every hour between the first row and the newest row of a closed hour has a row, or lies in a known gap.
 
-    A warning, because an exchange that was down leaves a permanent gap, and no feature is computed across it. Rows that
-    are late at the end of the table are left to the freshness check of the features.
+    A warning, because an exchange that was down leaves a permanent gap, and no feature is computed across it. Such a
+    gap belongs into the known_gaps of the market's YAML. Rows that are late at the end of the table are left to the
+    freshness check of the features.
     """
     with connect(market.source.database, read_only=True) as connection:
         present = ohlcv_hours(connection, market.source.table, end=last_closed_hour())
@@ -26,18 +29,44 @@ def continuity(market: Market) -> dg.AssetCheckResult:
             f"table {market.source.table} of {market.source.database} has no row of a closed hour; check what fills it"
         )
     absent = hour_range(present[0], present[-1]).difference(present)
-    description = f"{len(present)} hours from {present[0]} to {present[-1]}, "
-    if absent.empty:
-        description += "none missing"
-    else:
-        gaps = len(contiguous_runs(absent))
-        description += f"{len(absent)} missing in {gaps} gaps, the newest {newest_range(absent)}"
+    new = absent
+    for gap in market.known_gaps:
+        new = new.difference(gap.hours)
     return dg.AssetCheckResult(
-        passed=absent.empty,
+        passed=new.empty,
         severity=dg.AssetCheckSeverity.WARN,
-        description=description,
-        metadata={"hours": len(present), "hours_missing": len(absent), **listed("gaps", ranges(absent))},
+        description=_continuity_text(market.known_gaps, present, absent, new),
+        metadata={
+            "hours": len(present) + len(absent),
+            "hours_without_row": len(absent),
+            "hours_in_known_gaps": len(absent) - len(new),
+            **listed("gaps", ranges(new)),
+            **listed("known_gaps", [_known_line(gap, present) for gap in market.known_gaps]),
+        },
     )
+
+
+def _continuity_text(
+    known: tuple[KnownGap, ...], present: pd.DatetimeIndex, absent: pd.DatetimeIndex, new: pd.DatetimeIndex
+) -> str:
+    text = f"{stretch(present[0], present[-1])}: "
+    text += f"{len(absent)} have {SkipKind.ABSENT}" if len(absent) else "every hour has its row"
+    if len(new):
+        some = f"{len(new)} of them " if len(new) < len(absent) else ""
+        text += f", {some}in {len(contiguous_runs(new))} gaps that are not known, the newest "
+        text += f"{newest_range(new)}: import their rows, or add them to known_gaps"
+    elif len(absent):
+        text += ", all of them in known gaps"
+    filled = [gap for gap in known if gap.hours.isin(present).all()]
+    for gap in filled:
+        text += f"; the known gap {stretch(gap.first, gap.last)}, {gap.note}, has been filled: take it off known_gaps"
+    return text
+
+
+def _known_line(gap: KnownGap, present: pd.DatetimeIndex) -> dict[str, str | int]:
+    """A known gap as a line of a table."""
+    rows = int(gap.hours.isin(present).sum())
+    return {"first": str(gap.first), "last": str(gap.last), "hours_with_row": rows, "note": gap.note}
 
 
 def sanity(market: Market) -> dg.AssetCheckResult:

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from feature_backfill.config.schema import FeatureSet, HourlySchedule, Market, OhlcvSource
+from feature_backfill.config.schema import FeatureSet, HourlySchedule, KnownGap, Market, OhlcvSource
 from feature_backfill.errors import UserError
 
 
@@ -70,6 +70,7 @@ def _fields_at(location: tuple[str | int, ...]) -> list[str]:
         "source": OhlcvSource,
         "feature_sets": FeatureSet,
         "schedule": HourlySchedule,
+        "known_gaps": KnownGap,
     }
     model = nested.get(str(location[0]), Market) if len(location) > 1 else Market
     return list(model.model_fields)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationInfo,
     model_validator,
 )
@@ -25,7 +27,7 @@ from feature_backfill.engine.catalog import feature_names
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
 from feature_backfill.errors import UserError
-from feature_backfill.hours import EARLIEST, to_utc
+from feature_backfill.hours import EARLIEST, hour_range, to_utc
 from feature_backfill.paths import absolute
 
 LONGEST_LOOKBACK_HOURS = 24 * 366
@@ -64,6 +66,7 @@ def _printable(key: str) -> str:
 
 ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
+Hour = Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
 Key = Annotated[str, AfterValidator(_printable)]
 Owner = Annotated[
     str,
@@ -112,6 +115,25 @@ class HourlySchedule(_Schema):
     minute: Annotated[int, Field(ge=0, le=59, strict=True)] = 5
     retries: Annotated[int, Field(ge=0, strict=True)] = 6
     wait_seconds: Annotated[float, Field(ge=0)] = 300
+
+
+class KnownGap(_Schema):
+    """Hours from first to last, both included, that OHLCV is known to lack, and why."""
+
+    first: Hour
+    last: Hour
+    note: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> "KnownGap":
+        if self.first > self.last:
+            raise ValueError(f"the first hour {self.first} is after the last, {self.last}; swap them")
+        return self
+
+    @property
+    def hours(self) -> pd.DatetimeIndex:
+        """Every hour of the gap."""
+        return hour_range(self.first, self.last)
 
 
 class FeatureSet(_Schema):
@@ -172,15 +194,17 @@ class FeatureSet(_Schema):
 class Market(_Schema):
     """One market: its hourly OHLCV, its feature sets, and the database that holds everything derived from the OHLCV.
 
+    known_gaps: hours that OHLCV lacks for a reason, so that the check of its continuity reports only others.
     owners: of the market's assets, as e-mail addresses or `team:name`; links: web pages about the market, by title.
     """
 
     name: Name
-    first_hour: Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
+    first_hour: Hour
     source: OhlcvSource
     target_database: ConfigPath
     feature_sets: tuple[FeatureSet, ...]
     schedule: HourlySchedule = HourlySchedule()
+    known_gaps: tuple[KnownGap, ...] = ()
     owners: tuple[Owner, ...] = ()
     links: dict[str, HttpLink] = {}
 
@@ -201,6 +225,14 @@ class Market(_Schema):
                 f"feature_sets: {', '.join(checking)} would be named like the asset with the checks of another key; "
                 "rename the key"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _known_gaps_are_apart(self) -> "Market":
+        gaps = sorted(self.known_gaps, key=lambda gap: gap.first)
+        for gap, following in pairwise(gaps):
+            if following.first <= gap.last:
+                raise ValueError(f"known_gaps: two of them hold the hour {following.first}; an hour belongs to one")
         return self
 
     @property

@@ -32,6 +32,11 @@ def timestamps(hours: Integers) -> pd.DatetimeIndex:
     return pd.DatetimeIndex((np.asarray(hours) * _MICROSECONDS).view("datetime64[us]"))
 
 
+def timestamp(hour: int) -> pd.Timestamp:
+    """The UTC timestamp of one hour since 1970-01-01."""
+    return pd.Timestamp(int(hour), unit="h")
+
+
 def row_faults(ohlcv: pd.DataFrame) -> pd.Series:
     """What is wrong with each hourly row, in words; None where the row is sound.
 

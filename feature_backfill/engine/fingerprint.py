@@ -13,7 +13,7 @@ Digests = NDArray[np.uint64]
 
 
 def window_digests(rows: HourlyRows, targets: pd.DatetimeIndex, lookback: Lookback) -> Digests:
-    """One digest a target: the sum, modulo 2**64, of the hashes of the rows in its lookback.
+    """One digest a target (ascending): the sum, modulo 2**64, of the hashes of the rows in its lookback.
 
     The sum over a lookback is the difference of two running sums. The hash of a row includes its hour, so that two rows
     that trade places change the digest. Compare digests of sound lookbacks only: a bad row off the hour is not in the
@@ -21,6 +21,7 @@ def window_digests(rows: HourlyRows, targets: pd.DatetimeIndex, lookback: Lookba
     """
     if targets.empty:
         return np.zeros(0, np.uint64)
+    rows = rows.between(lookback.first_hour(targets[0]), targets[-1])
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_row_digests(rows), dtype=np.uint64)])
     hours = epoch_hours(targets)
     first = np.searchsorted(rows.hours, lookback.first_hours(hours))

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from feature_backfill.config import FeatureSet
-from feature_backfill.engine.bars import HourlyRows
+from feature_backfill.engine.bars import Booleans, HourlyRows
 from feature_backfill.engine.fingerprint import window_digests
-from feature_backfill.engine.soundness import ABSENT, skip_reasons
+from feature_backfill.engine.soundness import SkipKind, skip_reasons
 
 
 class Keep(StrEnum):
@@ -26,9 +28,11 @@ class Keep(StrEnum):
 class Facts:
     """What a plan rests on.
 
-    rows: the hourly rows of the hours asked for and of their lookbacks.
+    rows: the hourly rows from the lookback of the first hour asked for to the last closed hour. What comes after the
+    hours asked for tells from when on skipped hours can be computed again.
     stored: the hours that have a row under the feature key, ascending.
     last_closed: the newest hour whose bar has closed.
+    row_before: the newest hour before the rows that OHLCV has a row for. None: OHLCV begins with the rows.
     inputs: what the stored rows were computed from, hours x (digest, settings), of those that the project wrote. A plan
     that keeps the current rows needs it; others then know which of the rows that they keep are stale.
     """
@@ -36,34 +40,49 @@ class Facts:
     rows: HourlyRows
     stored: pd.DatetimeIndex
     last_closed: pd.Timestamp
+    row_before: pd.Timestamp | None = None
     inputs: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of the hours asked for. Each is in exactly one of the first five, all ascending.
+    """What becomes of the hours asked for. Each is in exactly one of the first four, all ascending.
 
-    open: not closed yet. absent: OHLCV has no row. kept: stored, and left as they are. skipped: hours that cannot be
-    computed, with their SkipReason. compute: the rest.
+    open: not closed yet. kept: stored, and left as they are. impossible: closed hours that cannot be computed, with
+    their SkipReason. compute: the rest.
     stale: the stored hours that OHLCV no longer bears out, whatever becomes of them, as far as the facts tell.
     rows: the hourly rows that the plan rests on. digests: of each hour to compute, the digest of its lookback.
     kept_digests: of the kept hours, the digest of the lookback that they were computed from, where it is known.
     """
 
     open: pd.DatetimeIndex
-    absent: pd.DatetimeIndex
     kept: pd.DatetimeIndex
-    skipped: pd.Series
+    impossible: pd.Series
     compute: pd.DatetimeIndex
     stale: pd.DatetimeIndex
     rows: HourlyRows
     digests: pd.Series
     kept_digests: pd.Series
 
+    @cached_property
+    def absent(self) -> pd.DatetimeIndex:
+        """The closed hours that OHLCV has no row of, ascending."""
+        return pd.DatetimeIndex(self.impossible.index[self._is_absent])
+
+    @cached_property
+    def skipped(self) -> pd.Series:
+        """The SkipReason of every hour that OHLCV has a row of and that cannot be computed, ascending."""
+        return self.impossible[~self._is_absent]
+
+    @cached_property
+    def _is_absent(self) -> Booleans:
+        return np.array([reason.kind is SkipKind.ABSENT for reason in self.impossible], dtype=bool)
+
     @property
-    def impossible(self) -> pd.Series:
-        """The SkipReason of every closed hour that cannot be computed, absent hours included, ascending."""
-        return pd.concat([self.skipped, pd.Series(ABSENT, self.absent)]).sort_index()
+    def ends(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """The first and the last hour asked for."""
+        hours = self.present.union(self.absent).union(self.open)
+        return hours[0], hours[-1]
 
     @property
     def present(self) -> pd.DatetimeIndex:
@@ -83,9 +102,8 @@ class Plan:
         return replace(
             self,
             open=self.open[self.open <= last],
-            absent=self.absent[self.absent <= last],
             kept=self.kept[self.kept <= last],
-            skipped=self.skipped[self.skipped.index <= last],
+            impossible=self.impossible[self.impossible.index <= last],
             compute=self.compute[:count],
             stale=self.stale[self.stale <= last],
             digests=self.digests[:count],
@@ -102,14 +120,13 @@ def plan_hours(feature_set: FeatureSet, hours: pd.DatetimeIndex, facts: Facts, k
     stale = stored[:0] if facts.inputs is None else _stale_hours(feature_set, stored, facts.inputs, rows)
     kept = present[:0] if keep is Keep.NONE else present.intersection(stored)
     kept = kept.difference(stale) if keep is Keep.CURRENT else kept
-    wanted = present.difference(kept)
-    skipped = skip_reasons(wanted, rows, lookback, timeframes)
-    compute = wanted.difference(pd.DatetimeIndex(skipped.index))
+    wanted = closed.difference(kept)
+    impossible = skip_reasons(wanted, rows, lookback, timeframes, facts.row_before)
+    compute = wanted.difference(pd.DatetimeIndex(impossible.index))
     return Plan(
         open=hours.difference(closed),
-        absent=closed.difference(present),
         kept=kept,
-        skipped=skipped,
+        impossible=impossible,
         compute=compute,
         stale=stale,
         rows=rows,

@@ -1,46 +1,56 @@
-"""How a feature set stands: how current it is, how many of its hours are missing, and why."""
+"""How a feature set stands: how current it is, and what became of every hour from the beginning of its OHLCV."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
 
-from feature_backfill.hours import HOUR, hour_range
-from feature_backfill.planning.plan import Plan
-
-COMPUTABLE = "can be computed"
+from feature_backfill.hours import HOUR
+from feature_backfill.planning.counting import HourCounts
 
 
 @dataclass(frozen=True)
 class Standing:
     """How a feature set stands.
 
-    oldest, newest: stored hours. ohlcv_ends: the last closed hour of OHLCV. missing: how many hours from the oldest
-    stored one on have no row, by kind of reason.
+    oldest, newest: stored hours. closed: the last closed hour by the clock. ohlcv_ends: the last closed hour of OHLCV.
+    counts: of all hours of the feature set, see `whole_stretch`. computable: those that can be computed and are not
+    stored, ascending.
     """
 
     oldest: pd.Timestamp
     newest: pd.Timestamp
+    closed: pd.Timestamp
     ohlcv_ends: pd.Timestamp
-    missing: dict[str, int]
+    counts: HourCounts
+    computable: pd.DatetimeIndex
 
     @property
     def hours_behind(self) -> int:
-        """Hours from the newest stored one to the end of OHLCV."""
-        return max(0, int((self.ohlcv_ends - self.newest) / HOUR))
+        """Hours from the newest stored one to the last closed hour by the clock."""
+        return hours_between(self.newest, self.closed)
+
+    @property
+    def ohlcv_hours_behind(self) -> int:
+        """Hours from the end of OHLCV to the last closed hour by the clock."""
+        return hours_between(self.ohlcv_ends, self.closed)
+
+    @property
+    def lost(self) -> pd.DatetimeIndex:
+        """The computable hours between the oldest and the newest stored one."""
+        return self.computable[(self.computable >= self.oldest) & (self.computable <= self.newest)]
 
 
-def missing_hours(stored: pd.DatetimeIndex, last: pd.Timestamp) -> pd.DatetimeIndex:
-    """The hours without a row, from the oldest stored one (there is at least one) to the last."""
-    return hour_range(stored[0], last).difference(stored)
+def hours_between(hour: pd.Timestamp, end: pd.Timestamp) -> int:
+    """By how many hours an hour is behind another one; 0 if it is not."""
+    return max(0, int((end - hour) / HOUR))
 
 
-def missing_by_kind(plan: Plan) -> dict[str, int]:
-    """How many of a plan's hours lack their row, by kind of reason; those that can be computed are one kind."""
-    computable = {COMPUTABLE: len(plan.compute)} if len(plan.compute) else {}
-    return {**computable, **impossible_by_kind(plan)}
+def whole_stretch(
+    first_hour: pd.Timestamp, extent: tuple[pd.Timestamp, pd.Timestamp], closed: pd.Timestamp
+) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """All hours that a market can have: from its first hour with OHLCV to the last closed one; None if it has none.
 
-
-def impossible_by_kind(plan: Plan) -> dict[str, int]:
-    """How many of a plan's closed hours cannot be computed, by kind of reason."""
-    return dict(Counter(str(reason.kind) for reason in plan.impossible))
+    first_hour: of the market. extent: the first and the last hour of OHLCV.
+    """
+    first, last = max(first_hour, extent[0]), min(extent[1], closed)
+    return (first, last) if first <= last else None

@@ -71,13 +71,15 @@ def ohlcv_hours(
     return _hours(_read(connection, table, hours, start, end)["timestamp"])
 
 
-def ohlcv_extent(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
-    """The first and the last hour that the table has a row for; None if it has none.
+def ohlcv_extent(
+    connection: duckdb.DuckDBPyConnection, table: str, end: pd.Timestamp | None = None
+) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The first and the last hour (up to an end) that the table has a row for; None if it has none.
 
     Raises UserError as read_ohlcv does.
     """
     ends = f"SELECT min(timestamp) AS first, max(timestamp) AS last FROM {{rows}} WHERE {_ON_THE_HOUR}"
-    extent = _read(connection, table, ends, None, None)
+    extent = _read(connection, table, ends, None, end)
     return None if extent["first"].isna().item() else (extent["first"].item(), extent["last"].item())
 
 

@@ -12,10 +12,11 @@ from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.bars import HourlyRows, complete_bars
-from feature_backfill.hours import HOUR, hour_range, partition_key, partition_keys
+from feature_backfill.hours import HOUR, hour_range, last_closed_hour, partition_key, partition_keys
 from feature_backfill_tests.markets import (
     FIRST,
     GAP,
+    HOURS,
     LAST,
     TABLE,
     append_ohlcv,
@@ -56,7 +57,11 @@ def test_skipped_hours_carry_their_reason(instance, market):
     found = reasons(instance, key)
     assert set(found) == set(partition_keys(SKIPPED.union([GAP])))
     assert found[partition_key(GAP)].startswith("no row in OHLCV")
-    assert found[partition_key(SKIPPED[0])] == f"missing hours: 1 of 48, {GAP:%Y-%m-%d %H:%M}"
+    assert found[partition_key(SKIPPED[0])] == (
+        f"after a gap: OHLCV lacks {GAP:%Y-%m-%d %H:%M} (1 hour); "
+        f"the lookback is complete again from {GAP + 48 * HOUR:%Y-%m-%d %H:%M}"
+    )
+    assert len(set(found.values())) == 2
 
 
 def test_the_newest_materialization_tells_what_the_run_did(instance, market):
@@ -64,8 +69,13 @@ def test_the_newest_materialization_tells_what_the_run_did(instance, market):
     event = instance.get_latest_materialization_event(features_key(market, market.feature_sets[0]))
     metadata = {name: entry.value for name, entry in event.asset_materialization.metadata.items()}
     assert metadata["rows_written"] == len(COMPUTED)
-    assert metadata["hours_skipped"] == {"missing hours": len(SKIPPED)}
-    assert metadata["hours_absent"] == 1
+    skipped = {"after a gap": len(SKIPPED), "no row in OHLCV": 1}
+    assert metadata["hours_skipped"] == {"first": str(START), "last": str(END), "hours": 48, **skipped}
+    computable = HOURS - len(COMPUTED) - 47 - 48
+    expected = {"stored": len(COMPUTED), "can be computed": computable, "warm-up": 47, **skipped}
+    assert metadata["all_hours"] == {"first": str(FIRST), "last": str(LAST), "hours": HOURS, **expected}
+    assert metadata["hours_behind"] == (last_closed_hour() - END) / HOUR, "behind the clock, not behind OHLCV"
+    assert metadata["ohlcv_hours_behind"] == (last_closed_hour() - LAST) / HOUR
     assert metadata["hours_per_second"] > 0
     assert "close_open_diff_current_1H" in metadata["preview"]
 

@@ -30,9 +30,16 @@ def test_a_plan_counts_hours_and_names_ranges_and_reasons(plan):
     (output,) = [event for event in result.all_events if event.is_successful_output]
     counts = {name: value.value for name, value in output.step_output_data.metadata.items()}
     table = counts.pop("ranges")
-    assert counts == {"compute": 4, "stored": 0, "cannot be computed": 47, "not in OHLCV": 1, "not closed yet": 0}
-    assert f"| compute | 2 | {GAP - 2 * HOUR} | {GAP - HOUR} |" in table
-    assert "cannot be computed: missing hours | 47" in table
+    assert counts == {
+        "first": str(GAP - 2 * HOUR),
+        "last": str(GAP + 49 * HOUR),
+        "hours": 52,
+        "can be computed": 4,
+        "after a gap": 47,
+        "no row in OHLCV": 1,
+    }
+    assert f"| can be computed | 2 | {GAP - 2 * HOUR} | {GAP - HOUR} |" in table
+    assert "| after a gap | 47" in table
 
 
 def test_a_time_that_does_not_parse_fails_with_one_line(plan):

@@ -50,7 +50,10 @@ def test_an_empty_feature_set_begins_49_hours_back_and_new_rows_are_asked_for_on
     assert all(result.success for result in sensor.execute(requests))
     assert len(stored(market)) == 49
     assert sensor.ranges() == []
-    assert "all stored up to 2025-01-20 23:00" in sensor.message
+    assert sensor.message == (
+        f"nothing to do since {LAST - 48 * HOUR}, the first hour that this sensor watches: all 49 hours stored up to "
+        f"{LAST}; OHLCV goes back to 2025-01-01 00:00, 431 earlier hours are not stored: backfill them if you want them"
+    )
     append_ohlcv(market, LAST + HOUR, 3)
     requests = sensor.tick()
     assert [asked_range(request) for request in requests] == [(LAST + HOUR, LAST + 3 * HOUR)]
@@ -89,8 +92,8 @@ def test_hours_without_a_sound_lookback_are_not_asked_for_until_the_gap_is_fille
     sensor.execute(sensor.tick())
     append_ohlcv(market, GAP + HOUR, 30)
     assert sensor.ranges() == []
-    assert "30 cannot be computed, missing hours" in sensor.message
-    assert "1 have no row in OHLCV" in sensor.message
+    assert "30 cannot be computed, after a gap" in sensor.message
+    assert "1 cannot be computed, no row in OHLCV" in sensor.message
     append_ohlcv(market, GAP + 31 * HOUR, 30)
     (request,) = sensor.tick()
     assert asked_range(request) == (GAP, GAP + 60 * HOUR)
@@ -208,7 +211,7 @@ def test_other_settings_are_looked_at_anew(instance, market, tmp_path):
     longer = small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 1000, "timeframes": ["1H"]}])
     request = next_request(instance, longer, longer.feature_sets[0], cursor, in_two_hours())
     assert request.ranges == []
-    assert "missing hours" in request.message
+    assert "49 cannot be computed, warm-up" in request.message
     assert request.cursor.settled
     again = next_request(instance, market, market.feature_sets[0], request.cursor, in_two_hours())
     assert len(again.ranges) == 1

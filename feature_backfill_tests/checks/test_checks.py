@@ -4,10 +4,11 @@ import dagster as dg
 import pytest
 
 from feature_backfill.checks.freshness import allowed_hours
-from feature_backfill.config import HourlySchedule
+from feature_backfill.config import HourlySchedule, KnownGap
 from feature_backfill.hours import HOUR, last_closed_hour
 from feature_backfill_tests.checks.evaluations import (
     FIRST,
+    HOURS,
     LAST,
     LOOKBACK,
     NAME,
@@ -34,11 +35,31 @@ def test_gaps_are_listed_as_ranges(market):
     found = look(market, "continuity")
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.WARN
-    assert metadata(found, "hours_missing") == 4
+    assert metadata(found, "hours_without_row") == 4
     assert metadata(found, "gaps") == [
         {"first": str(LAST - HOUR), "last": str(LAST - HOUR), "hours": 1},
         {"first": str(FIRST + 9 * HOUR), "last": str(FIRST + 11 * HOUR), "hours": 3},
     ]
+
+
+def test_a_known_gap_is_no_finding_until_another_one_appears_or_it_is_filled(market):
+    first, last = FIRST + 9 * HOUR, FIRST + 11 * HOUR
+    known = market.model_copy(update={"known_gaps": (KnownGap(first=first, last=last, note="maintenance"),)})
+    assert "the known gap" in look(known, "continuity").description, "no row is missing yet"
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp BETWEEN ? AND ?", first, last)
+    found = look(known, "continuity")
+    assert found.passed
+    assert found.description.endswith(": 3 have no row in OHLCV, all of them in known gaps")
+    assert metadata(found, "known_gaps") == [
+        {"first": str(first), "last": str(last), "hours_with_row": 0, "note": "maintenance"}
+    ]
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp = ?", last + HOUR)
+    found = look(known, "continuity")
+    assert not found.passed
+    assert (
+        f"4 have no row in OHLCV, 1 of them in 1 gaps that are not known, the newest {last + HOUR}" in found.description
+    )
+    assert metadata(found, "gaps") == [{"first": str(last + HOUR), "last": str(last + HOUR), "hours": 1}]
 
 
 def test_bad_rows_are_counted_by_fault(market):
@@ -73,8 +94,16 @@ def test_hours_that_cannot_be_computed_are_not_missed(market):
     execute_on_target(market, "DELETE FROM features WHERE ts BETWEEN ? AND ?", gap, gap + (LOOKBACK - 1) * HOUR)
     found = look(market, "completeness")
     assert found.passed
-    reasons = metadata(found, "hours_that_cannot_be_computed")
-    assert reasons == {"missing hours": LOOKBACK - 1, "no row in OHLCV": 1}
+    hours = metadata(found, "hours")
+    assert hours == {
+        "first": str(FIRST),
+        "last": str(LAST),
+        "hours": HOURS,
+        "stored": len(STORED) - LOOKBACK,
+        "warm-up": LOOKBACK - 1,
+        "after a gap": LOOKBACK - 1,
+        "no row in OHLCV": 1,
+    }
 
 
 def test_old_rows_are_named_with_their_cause(market):
@@ -82,14 +111,15 @@ def test_old_rows_are_named_with_their_cause(market):
     found = look(market, "freshness")
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.ERROR
-    assert metadata(found, "hours_behind_ohlcv") == 3
-    assert "see what the sensor says" in found.description
+    assert (metadata(found, "hours_behind"), metadata(found, "ohlcv_hours_behind")) == (3, 0)
+    assert f"the features are late, 3 hours behind {TABLE}: see what the sensor says" in found.description
+    assert "has stopped" not in found.description
     execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", LAST - 3 * HOUR)
     found = look(market, "freshness")
     assert not found.passed
-    assert metadata(found, "hours_behind_ohlcv") == 0
-    assert metadata(found, "hours_behind_clock") >= 3
-    assert "check what fills it" in found.description
+    assert metadata(found, "hours_behind") == metadata(found, "ohlcv_hours_behind") >= 3
+    assert f"{TABLE} has stopped: it ends at {LAST - 3 * HOUR}" in found.description
+    assert "are late" not in found.description
 
 
 def test_the_patience_of_freshness_is_that_of_the_schedule(market):
@@ -142,6 +172,8 @@ def test_all_rows_are_stale_that_rest_on_a_corrected_row(market):
     corrected = LAST - (LOOKBACK + 20) * HOUR
     execute(market, f"UPDATE {TABLE} SET volume = volume * 2 WHERE timestamp = ?", corrected)
     found = look(market, "corrections")
+    assert "recompute-stale --feature-key short, or in the UI a backfill" in found.description
+    assert "with the tag feature_backfill/stale = true" in found.description
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.ERROR
     last = corrected + (LOOKBACK - 1) * HOUR

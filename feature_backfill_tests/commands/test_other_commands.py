@@ -111,7 +111,8 @@ def test_demo_computes_stores_and_records_the_synthetic_market(folder, capsys):
     assert main(["demo", "--folder", "here", "--hours", "1500"]) == 0
     output = capsys.readouterr().out
     assert "a gap of 7 hours" in output
-    assert "skipped 1312 hours, missing hours" in output
+    assert "skipped 719 hours, warm-up" in output
+    assert "skipped 593 hours, after a gap" in output
     market = load_market(folder / "here" / "configs" / "demo.yaml")
     (feature_set,) = market.feature_sets
     rows = read_features(market.target_database, feature_set.key)

@@ -50,7 +50,7 @@ def test_a_window_is_stored_once_and_replaced_on_request(market, capsys):
 def test_hours_after_a_gap_are_skipped_with_one_line_a_reason(market, capsys):
     assert run(*window(GAP - 5 * HOUR, GAP + 50 * HOUR)) == 0
     output = capsys.readouterr().out
-    assert f"skipped 47 hours, missing hours: {GAP + HOUR} .. {GAP + 47 * HOUR}" in output
+    assert f"skipped 47 hours, after a gap: {GAP + HOUR} .. {GAP + 47 * HOUR}" in output
     assert "computed 8 hours of 220 features, kept 0, skipped 47" in output
     expected = hour_range(GAP - 5 * HOUR, GAP - HOUR).append(hour_range(GAP + 48 * HOUR, GAP + 50 * HOUR))
     assert list(stored(market)["ts"]) == list(expected)
@@ -218,7 +218,7 @@ def test_json_says_what_became_of_the_hours(market, capsys):
         "planned": 8,
         "computed": 8,
         "kept": 0,
-        "skipped": {"missing hours": 47},
+        "skipped": {"after a gap": 47},
         "absent": 1,
         "ranges": planned["ranges"],
     }

@@ -160,7 +160,8 @@ def test_a_bad_row_skips_the_hours_that_see_it_and_no_other(ohlcv, reason):
     hours = pd.date_range(stamp - timedelta(hours=1), stamp + timedelta(hours=168), freq="h")
     result = compute_features(bad, hours, base_hours=168)
     assert list(result.features.index) == [hours[0], hours[-1]]
-    assert (result.skipped == f"bad row: {stamp:%Y-%m-%d %H:%M} {reason}").all()
+    sound = f"the lookback is sound again from {hours[-1]:%Y-%m-%d %H:%M}"
+    assert (result.skipped == f"bad row: {stamp:%Y-%m-%d %H:%M} {reason}; {sound}").all()
 
 
 def test_rows_of_one_hour_that_disagree_are_bad(ohlcv):
@@ -188,7 +189,7 @@ def test_text_in_a_number_column_is_a_bad_row(ohlcv):
 def test_reasons_of_other_skips(ohlcv):
     target = ohlcv.loc[900, "timestamp"]
     early = compute_features(ohlcv, [ohlcv.loc[700, "timestamp"]]).skipped.item()
-    assert early.startswith("missing hours: 19 of 720, 2024-12-31 05:00, 2024-12-31 06:00, 2024-12-31 07:00, ...")
+    assert early.startswith("warm-up: OHLCV begins at 2025-01-01 00:00; the lookback is complete from 2025-01-30 23:00")
     assert compute_features(ohlcv, [target], base_hours=0).skipped.item().startswith("lookback too short")
     short = compute_features(ohlcv, ["2025-02-01 10:00"], base_hours=5, timeframes=["1D"]).skipped.item()
     assert short == "lookback too short: no 1D bar ends within 5 hours"

@@ -44,4 +44,4 @@ def facts(
     if computed_from is not None:
         digests = window_digests(HourlyRows.of(computed_from), stored, SET.lookback)
         inputs = pd.DataFrame({"digest": digests, "settings": settings}, index=stored)
-    return Facts(HourlyRows.of(ohlcv), stored, last_closed, inputs)
+    return Facts(HourlyRows.of(ohlcv), stored, last_closed, inputs=inputs)

@@ -33,8 +33,8 @@ def test_a_missing_hour_is_absent_and_the_hours_that_look_back_on_it_are_skipped
     plan = plan_hours(SET, ASKED, facts(without(100)))
     assert list(plan.absent) == [hour(100)]
     assert list(plan.skipped.index) == list(span(101, 100 + LOOKBACK - 1))
-    assert {reason.kind for reason in plan.skipped} == {SkipKind.MISSING_HOURS}
-    assert plan.skipped.iloc[0].details == "1 of 24, 2025-01-05 04:00"
+    assert {reason.kind for reason in plan.skipped} == {SkipKind.AFTER_GAP}
+    assert "complete again from 2025-01-06 04:00" in plan.skipped.iloc[0].details
     assert list(plan.impossible.index) == list(span(100, 100 + LOOKBACK - 1))
     assert plan.impossible.iloc[0].kind is SkipKind.ABSENT
 

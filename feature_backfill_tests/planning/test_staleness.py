@@ -1,12 +1,9 @@
 """What is stale among stored hours, and what cannot be judged."""
 
-import pandas as pd
-
 from feature_backfill.engine.soundness import SkipKind
 from feature_backfill.planning.plan import Keep, plan_hours
 from feature_backfill.planning.staleness import staleness
-from feature_backfill.planning.standing import COMPUTABLE, missing_by_kind, missing_hours
-from feature_backfill_tests.planning.facts import LAST, OHLCV, SET, facts, hour, span, without
+from feature_backfill_tests.planning.facts import OHLCV, SET, facts, span, without
 
 STORED = span(60, 120)
 
@@ -23,7 +20,7 @@ def test_rows_are_stale_where_ohlcv_changed_and_unsound_where_it_lost_an_hour():
     found = judged(changed)
     assert list(found.renewable) == list(span(70, 93))
     assert list(found.unsound.index) == list(span(100, 120))
-    assert [reason.kind for reason in found.unsound[:2]] == [SkipKind.ABSENT, SkipKind.MISSING_HOURS]
+    assert [reason.kind for reason in found.unsound[:2]] == [SkipKind.ABSENT, SkipKind.AFTER_GAP]
     assert found.stale.equals(span(70, 93).union(span(100, 120)))
     assert found.unknown.empty
     assert found.other_settings.empty
@@ -33,11 +30,3 @@ def test_rows_of_other_settings_and_rows_without_digest_are_listed_apart():
     assert judged(without(100), settings="others").other_settings.equals(STORED)
     assert judged(without(100), settings="others").stale.empty
     assert judged(without(100), computed_from=None).unknown.equals(STORED)
-
-
-def test_missing_hours_are_counted_by_reason():
-    stored = pd.DatetimeIndex([hour(90), hour(91), hour(130)])
-    missing = missing_hours(stored, LAST)
-    assert len(missing) == 110 - 3
-    plan = plan_hours(SET, missing, facts(without(100), stored))
-    assert missing_by_kind(plan) == {COMPUTABLE: 107 - 24, "no row in OHLCV": 1, "missing hours": 23}

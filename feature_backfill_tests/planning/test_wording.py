@@ -7,28 +7,43 @@ from feature_backfill_tests.planning.facts import NONE, SET, facts, hour, span, 
 
 PLAN = plan_hours(SET, span(90, 130), facts(without(100), span(90, 91), last_closed=hour(128)))
 
+AFTER_GAP = "OHLCV lacks 2025-01-05 04:00 (1 hour); the lookback is complete again from 2025-01-06 04:00"
 
-def test_the_table_has_a_line_for_each_range_of_one_fate():
+
+def test_the_table_has_a_line_for_each_stretch_with_one_reason():
     lines = plan_table(PLAN).splitlines()[2:]
     assert lines == [
-        f"| compute | 8 | {hour(92)} | {hour(99)} |  |",
-        f"| compute | 5 | {hour(124)} | {hour(128)} |  |",
+        f"| can be computed | 8 | {hour(92)} | {hour(99)} |  |",
+        f"| can be computed | 5 | {hour(124)} | {hour(128)} |  |",
         f"| stored | 2 | {hour(90)} | {hour(91)} |  |",
-        f"| not in OHLCV | 1 | {hour(100)} | {hour(100)} |  |",
-        f"| cannot be computed: missing hours | 23 | {hour(101)} | {hour(123)} | 1 of 24, {hour(100):%Y-%m-%d %H:%M} |",
+        f"| no row in OHLCV | 1 | {hour(100)} | {hour(100)} | OHLCV lacks 2025-01-05 04:00 (1 hour) |",
+        f"| after a gap | 23 | {hour(101)} | {hour(123)} | {AFTER_GAP} |",
         f"| not closed yet | 2 | {hour(129)} | {hour(130)} |  |",
     ]
 
 
 def test_a_dry_run_lists_the_first_hours_and_the_reasons():
     lines = dry_run_lines(SET, "the range", PLAN)
-    assert lines[0] == "plan for short, the range: compute 13 hours of 220 features, keep 2, skip 23"
+    assert lines[0] == "plan for short, the range: compute 13 hours of 220 features, keep 2, skip 24"
     assert lines[1] == f"  {hour(92)}"
     assert lines[11] == f"  ... to {hour(128)}"
     every = dry_run_lines(SET, "the range", PLAN, verbose=True)
     assert every[1:14] == [f"  {hour}" for hour in PLAN.compute]
-    assert every[14:] == lines[12:] == skip_lines(PLAN.skipped)
-    assert lines[12].startswith(f"skipped 23 hours, missing hours: {hour(101)} .. {hour(123)} (e.g. 1 of 24")
+    assert every[14:] == lines[12:] == skip_lines(PLAN.impossible)
+    assert lines[12].startswith(f"skipped 1 hours, no row in OHLCV: {hour(100)} .. {hour(100)} (OHLCV lacks")
+    assert lines[13] == f"skipped 23 hours, after a gap: {hour(101)} .. {hour(123)} ({AFTER_GAP})"
+
+
+def test_each_stretch_has_a_reason_of_its_own_and_many_short_ones_are_one_line():
+    plan = plan_hours(SET, span(0, 199), facts(without(40, 100, 101, *range(120, 180, 5))))
+    lines = [line for line in plan_table(plan).splitlines() if line.startswith("| no row in OHLCV")]
+    assert lines == [
+        f"| no row in OHLCV | 2 | {hour(100)} | {hour(101)} | OHLCV lacks 2025-01-05 04:00 .. 05:00 (2 hours) |",
+        f"| no row in OHLCV | 13 | {hour(40)} | {hour(175)} | 13 stretches, the longest 1 hours |",
+    ]
+    waits = [line for line in plan_table(plan).splitlines() if line.startswith("| after a gap")]
+    assert "OHLCV lacks 2025-01-02 16:00 (1 hour); the lookback is complete again from 2025-01-03 16:00" in waits[0]
+    assert len(waits) <= 10
 
 
 def test_a_request_says_what_is_asked_for_and_what_is_not():
@@ -42,7 +57,7 @@ def test_a_request_says_what_is_asked_for_and_what_is_not():
 
 
 def test_impossible_hours_are_counted_with_the_newest_of_each_kind():
-    assert impossible_hours(PLAN).startswith(f"; 1 have no row in OHLCV (newest {hour(100)}); 23 cannot be computed")
+    assert impossible_hours(PLAN).startswith(f"; 1 cannot be computed, no row in OHLCV (newest {hour(100)}: OHLCV")
     assert impossible_hours(plan_hours(SET, span(90, 95), facts())) == ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from feature_backfill.commands.shared.backfill import BackfillReport
 from feature_backfill.commands.shared.hours import Selection
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.engine.soundness import by_kind
+from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Plan
 from feature_backfill.planning.ranges import Range
 
@@ -33,7 +33,7 @@ def run_json(
         "planned": 0 if plan is None else len(plan.compute),
         "computed": 0 if done is None else done.computed,
         "kept": 0 if plan is None else len(plan.kept),
-        "skipped": {} if plan is None else {str(kind): len(reasons) for kind, reasons in by_kind(plan.skipped)},
+        "skipped": {} if plan is None else count_hours(plan, *plan.ends).skipped.states,
         "absent": selection.absent,
         "ranges": [[first.isoformat(), last.isoformat()] for first, last in ranges],
         "seconds": 0.0 if done is None else round(done.seconds, 3),
