@@ -30,7 +30,8 @@ def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "d
 def _default_options(checks: Sequence[dg.AssetChecksDefinition]) -> dict[str, object]:
     """The default options of checks, by op. The launchpad shows those that are null only if the job states them."""
     schemas = {check.op.name: check.op.config_schema for check in checks}
-    return {op: {"config": schema.default_value} for op, schema in schemas.items() if schema.default_provided}
+    defaults = {op: schema.default_value for op, schema in schemas.items() if schema.default_provided}
+    return {op: {"config": options} for op, options in defaults.items() if options}
 
 
 def checks_schedule(market: Market, job: "dg.UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:

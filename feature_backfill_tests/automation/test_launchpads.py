@@ -17,7 +17,7 @@ OPTIONS = {
     "small__short__plan": {"small__short__plan_op": {"start": "", "end": "", "overwrite": False}},
     "small__repair": {"small__repair_op": {"dry_run": False}},
     "small__import_files": {"small__import": {"files": []}},
-    "small__checks": {"small__checks__features__short_parity": {"hours": None, "seed": None}},
+    "small__checks": {"small__features__short_checks": {"hours": None, "seed": None}},
 }
 
 QUERY = """

@@ -59,8 +59,9 @@ def test_a_warning_leaves_the_run_green_and_its_numbers_can_be_plotted(run, mark
     assert numbers(result)["ohlcv_checks"] == {
         "errors": 0,
         "warnings": 1,
-        "continuity/hours": 298,
-        "continuity/hours_missing": 3,
+        "continuity/hours": 301,
+        "continuity/hours_without_row": 3,
+        "continuity/hours_in_known_gaps": 0,
         "sanity/rows": 298,
         "sanity/bad_rows": 0,
     }
