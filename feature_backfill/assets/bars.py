@@ -14,12 +14,13 @@ from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.target import TargetDatabase, target_key, target_of_run
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.partition_status import forget_failures
 from feature_backfill.dagster_internals.reports import report_hours, reported_already
 from feature_backfill.dagster_internals.versions import newest_event, read_at
 from feature_backfill.engine.bars import COLUMNS, HourlyRows, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR
+from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.store.bars import NO_BARS, bars_table, read_bars, write_bars
 from feature_backfill.store.contracts import claim_bars, require_bars_of
 from feature_backfill.store.database import connect
@@ -58,11 +59,14 @@ def bars_assets(market: Market) -> list[dg.AssetsDefinition]:
             report_ohlcv(context.instance, market, hours)
             versions = read_at(newest_event(context.instance), [ohlcv_key(market)])
             rows = _rows_of_bars(market, hours, max(HOURS_PER_BAR[timeframe] for timeframe in timeframes))
+            absent = partition_keys(hours.difference(rows.stamps))
             for timeframe in timeframes:
                 built = complete_bars(rows, timeframe)
                 written = _refresh_bars(target, market, timeframe, hours, built)
                 context.log.info(f"{bars_table(timeframe)}: {written} rows written")
-                report_hours(context, bar_events(bars_key(market, timeframe), rows, hours, built, versions))
+                key = bars_key(market, timeframe)
+                report_hours(context, bar_events(key, rows, hours, built, versions))
+                forget_failures(context.instance, key, hourly_partitions(market), absent)
         for timeframe in timeframes:
             yield reported_already(bars_key(market, timeframe))
 

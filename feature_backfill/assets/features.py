@@ -30,12 +30,16 @@ from feature_backfill.assets.run_events import Upstream, report_run
 from feature_backfill.assets.run_summary import PREVIEW_FEATURES, PREVIEW_HOURS, run_metadata
 from feature_backfill.assets.target import target_key, target_of_run
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.partition_status import forget_failures
 from feature_backfill.dagster_internals.versions import newest_event
 from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.engine.compute import compute_rows
+from feature_backfill.errors import RunError, UserError
+from feature_backfill.hours import partition_keys
 from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Keep, Plan
+from feature_backfill.planning.standing import Standing
 from feature_backfill.store.contracts import claim_key
 from feature_backfill.store.features import ensure_features_table, write_features
 
@@ -84,7 +88,8 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         description=(
             f"{len(names)} features of each closed hour of {market.name} under the key {feature_set.key}, "
             f"from the last {feature_set.lookback.hours} hours, on {', '.join(feature_set.timeframes)} bars. "
-            f"Its checks are on {asset_link(checks_key(key), 'checks')}."
+            f"Its checks are on {asset_link(checks_key(key), 'checks')}. An hour that cannot be computed is missing; "
+            f"the reason is in the tab Events, under the hour. Numbers of each row: Metadata, Plots."
         ),
         group_name=market.name,
         kinds={"duckdb", "numpy"},
@@ -97,7 +102,8 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         metadata={
             "checks": dg.MetadataValue.asset(checks_key(key)),
             "dagster/table_name": "features",
-            "dagster/column_schema": column_schema(feature_set),
+            # As the schema of its columns, Dagster would show hundreds of lines above everything else.
+            "features": dg.MetadataValue.table_schema(features_schema(feature_set)),
             "database": dg.MetadataValue.path(str(market.target_database)),
             "feature_key": feature_set.key,
             "contract": dg.MetadataValue.json(feature_set.contract(market).summary()),
@@ -117,8 +123,11 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             progress.planned(len(plan.compute))
             preview, missing_values = _compute_and_store(context, market, feature_set, plan, progress, seconds)
         report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
-        summary = run_metadata(report, count_hours(plan, *plan.ends), preview, standing_of(market, feature_set))
+        standing = _standing(context, market, feature_set)
+        summary = run_metadata(report, count_hours(plan, *plan.ends), preview, standing)
         report_run(context, plan, upstream, missing_values, summary)
+        left_out = partition_keys(pd.DatetimeIndex(plan.impossible.index))
+        forget_failures(context.instance, key, hourly_partitions(market), left_out)
         context.log.info(
             f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}"
         )
@@ -128,10 +137,19 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
     return features
 
 
-def column_schema(feature_set: FeatureSet) -> dg.TableSchema:
+def features_schema(feature_set: FeatureSet) -> dg.TableSchema:
     """The stored features, each with its summary."""
     summaries = feature_summaries(feature_set.timeframes)
     return dg.TableSchema([dg.TableColumn(name, "double", summaries[name]) for name in feature_set.names])
+
+
+def _standing(context: dg.AssetExecutionContext, market: Market, feature_set: FeatureSet) -> Standing | None:
+    """How the feature set stands. What cannot be read now is left out: rows are stored that must be reported."""
+    try:
+        return standing_of(market, feature_set)
+    except (UserError, RunError) as error:
+        context.log.warning(f"the summary of this run says nothing of all hours: {error}")
+        return None
 
 
 def _compute_and_store(

@@ -9,6 +9,7 @@ planned, and it goes by that cache. For 20,000 hours it takes more than twenty t
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -32,20 +33,37 @@ def newest_plans(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Mapping[st
     )
 
 
+def forget_failures(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: dg.PartitionsDefinition, keys: Iterable[str]
+) -> None:
+    """Have partitions that a later run left out no longer read failed. Dagster's cache keeps the mark of the first."""
+    cached = _cached_status(instance, asset, partitions)
+    if cached is not None:
+        failed = cached.deserialize_failed_partition_subsets(partitions)
+        if not failed.is_empty and any(key in failed for key in keys):
+            instance.wipe_asset_cached_status([asset])
+
+
 def drop_stale_status(
     instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: dg.PartitionsDefinition, materialized: int
 ) -> None:
     """Drop the cached status of an asset's partitions if it may hold what Dagster would not find by looking again.
 
-    materialized: number of partitions that are. Dagster only ever adds to the cache: an hour that one run failed on and
-    the next one skipped stays failed, and a webserver that looked during a wipe may have put back what was wiped. A
-    new cache takes Dagster seconds, so the old one stays if it can be right.
+    materialized: number of partitions that are. Dagster only ever adds to the cache, and a webserver that looked during
+    a wipe may have put back what was wiped. A new cache takes Dagster seconds, so the old one stays if it can be right.
     """
-    for record in instance.get_asset_records([asset]):
-        cached = record.asset_entry.cached_status
-        if cached is None or cached.partitions_def_id != partitions.get_serializable_unique_identifier():
-            continue
+    cached = _cached_status(instance, asset, partitions)
+    if cached is not None:
         failed = cached.deserialize_failed_partition_subsets(partitions)
         known = cached.deserialize_materialized_partition_subsets(partitions)
         if not failed.is_empty or len(known) > materialized:
             instance.wipe_asset_cached_status([asset])
+
+
+def _cached_status(instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: dg.PartitionsDefinition) -> Any:
+    """The status that Dagster caches of an asset with these partitions; None if it has cached none."""
+    record = next(iter(instance.get_asset_records([asset])), None)
+    cached = record.asset_entry.cached_status if record else None
+    if cached is None or cached.partitions_def_id != partitions.get_serializable_unique_identifier():
+        return None
+    return cached

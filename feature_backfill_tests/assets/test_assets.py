@@ -6,9 +6,10 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from feature_backfill import compute_features
-from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
+from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.bars import HourlyRows, complete_bars
@@ -163,10 +164,25 @@ def test_everything_works_with_dagsters_own_event_log(tmp_path, market):
         assert materialized == set(partition_keys(hour_range(GAP - 3 * HOUR, GAP - HOUR)))
 
 
-def test_the_column_schema_describes_the_stored_names(market):
+def test_an_hour_that_failed_and_is_then_skipped_reads_missing(instance, market):
+    features = features_key(market, market.feature_sets[0])
+    partitions = hourly_partitions(market)
+    execute_on_target(market, "CREATE TABLE features (no BOOLEAN)")
+    assert not run_range(instance, market, GAP - HOUR, GAP + HOUR).success
+    failed = get_and_update_asset_status_cache_value(instance, features, partitions)
+    assert len(failed.deserialize_failed_partition_subsets(partitions)) == 3
+    execute_on_target(market, "DROP TABLE features")
+    assert run_range(instance, market, GAP - HOUR, GAP + HOUR).success
+    now = get_and_update_asset_status_cache_value(instance, features, partitions)
+    assert now.deserialize_failed_partition_subsets(partitions).is_empty
+    assert len(now.deserialize_materialized_partition_subsets(partitions)) == 1
+
+
+def test_the_asset_describes_the_stored_names_where_they_hide_nothing(market):
     assets = build_definitions([market]).resolve_asset_graph()
     metadata = assets.get(features_key(market, market.feature_sets[0])).metadata
-    columns = metadata["dagster/column_schema"].columns
+    assert "dagster/column_schema" not in metadata
+    columns = metadata["features"].schema.columns
     assert [column.name for column in columns] == market.feature_sets[0].names
     assert all(column.description for column in columns)
 
