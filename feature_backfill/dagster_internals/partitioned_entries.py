@@ -70,11 +70,11 @@ class PartitionedEntry:
 
     @property
     def line(self) -> EventLogEntry:
-        """The entry that stands for all in the log of a run: that of the last partition, described by all of them."""
+        """The entry that stands for all in the log of a run: that of the last partition, with the range of all."""
         if planned_subset(self.entry) is not None:
             return self.entry
         count = len(self.partitions)
-        every = None if count == 1 else f"{self.partitions[0]} .. {self.partitions[-1]}, {count:,} hours"
+        every = {"hours": f"{self.partitions[0]} .. {self.partitions[-1]}, {count:,} hours"} if count > 1 else {}
         return self._of(count - 1, every)
 
     @property
@@ -102,23 +102,23 @@ class PartitionedEntry:
         """The time of a partition's entry."""
         return self.entry.timestamp if self.times is None else self.times[at]
 
-    def _of(self, at: int, description: str | None = None) -> EventLogEntry:
+    def _of(self, at: int, further: Mapping[str, str] | None = None) -> EventLogEntry:
         event = self.entry.get_dagster_event()
         data: Any = event.event_specific_data
         partition = self.partitions[at]
         match data:
             case StepMaterializationData(materialization=asset_event):
-                data = data._replace(materialization=self._event(asset_event, at, description))
+                data = data._replace(materialization=self._event(asset_event, at, further or {}))
             case AssetObservationData(asset_observation=asset_event):
-                data = data._replace(asset_observation=self._event(asset_event, at, description))
+                data = data._replace(asset_observation=self._event(asset_event, at, further or {}))
             case AssetFailedToMaterializeData(asset_materialization_failure=asset_event):
-                data = data._replace(asset_materialization_failure=self._event(asset_event, at, description))
+                data = data._replace(asset_materialization_failure=self._event(asset_event, at, further or {}))
             case AssetMaterializationPlannedData():
                 data = data._replace(partition=partition, partitions_subset=None)
         return self.entry._replace(dagster_event=event._replace(event_specific_data=data), timestamp=self.time(at))
 
-    def _event(self, event: AnyEvent, at: int, description: str | None) -> AnyEvent:
-        return of_partition(event, self.partitions[at], _at(self.numbers, at), _at(self.tags, at), description)
+    def _event(self, event: AnyEvent, at: int, further: Mapping[str, str]) -> AnyEvent:
+        return of_partition(event, self.partitions[at], {**further, **_at(self.numbers, at)}, _at(self.tags, at))
 
     def _template(self, of: Callable[[EventLogEntry], EventLogEntry]) -> tuple[str, list[Sequence[str]]]:
         """The text with a %s for each value that differs, and the texts of these values, one for each partition.
@@ -161,15 +161,14 @@ def _at(varying: Mapping[str, Sequence[Value]], at: int) -> dict[str, Value]:
 def of_partition(
     event: AnyEvent,
     partition: str | None,
-    numbers: Mapping[str, float],
+    metadata: Mapping[str, float | str],
     tags: Mapping[str, str],
-    description: str | None = None,
 ) -> AnyEvent:
     """The event of one partition, with further metadata and tags."""
     changed: dict[str, Any] = {
         "asset_key": event.asset_key,
-        "description": description or event.description,
-        "metadata": {**event.metadata, **numbers},
+        "description": event.description,
+        "metadata": {**event.metadata, **metadata},
         "partition": partition,
         "tags": {**(event.tags or {}), **tags} or event.tags,
     }

@@ -1,7 +1,7 @@
 """Where OHLCV is not sound, and from when on the hours that look back on it can be computed again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,15 @@ def bad_stretches(rows: HourlyRows) -> Stretches:
 def first_concerned(rows: HourlyRows) -> Integers:
     """The first target hour that each bad row concerns: its own, or the next one if the row lies between two hours."""
     return rows.bad_hours + rows.bad_off_hour
+
+
+def without_unseen(rows: HourlyRows, lookback: Lookback) -> HourlyRows:
+    """The rows without the bad ones that no lookback sees: between two hours, where a lookback holds but one."""
+    if lookback.hours > 1 or not rows.bad_off_hour.any():
+        return rows
+    seen = ~rows.bad_off_hour
+    reasons = [reason for reason, is_seen in zip(rows.bad_reasons, seen, strict=True) if is_seen]
+    return replace(rows, bad_hours=rows.bad_hours[seen], bad_reasons=reasons, bad_off_hour=rows.bad_off_hour[seen])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from feature_backfill.engine.bars import HourlyRows, Integers, epoch_hours, timestamp
-from feature_backfill.engine.faults import Stretches, Waits, bad_stretches, first_concerned, gaps_between
+from feature_backfill.engine.faults import (
+    Stretches,
+    Waits,
+    bad_stretches,
+    first_concerned,
+    gaps_between,
+    without_unseen,
+)
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 
@@ -71,6 +78,7 @@ def skip_reasons(
         reasons[:] = SkipReason(SkipKind.SHORT_LOOKBACK, f"{lookback.base_hours} hours")
     else:
         hours = epoch_hours(targets)
+        rows = without_unseen(rows, lookback)
         known = rows.hours
         if row_before is not None:
             known = np.append(epoch_hours(pd.DatetimeIndex([row_before])), known)

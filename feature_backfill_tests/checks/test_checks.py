@@ -111,7 +111,9 @@ def test_old_rows_are_named_with_their_cause(market):
     found = look(market, "freshness")
     assert not found.passed
     assert found.severity == dg.AssetCheckSeverity.ERROR
-    assert (metadata(found, "hours_behind"), metadata(found, "ohlcv_hours_behind")) == (3, 0)
+    # Another hour may have closed since the market was made.
+    assert metadata(found, "hours_behind") - metadata(found, "ohlcv_hours_behind") == 3
+    assert metadata(found, "ohlcv_hours_behind") <= 1
     assert f"the features are late, 3 hours behind {TABLE}: see what the sensor says" in found.description
     assert "has stopped" not in found.description
     execute(market, f"DELETE FROM {TABLE} WHERE timestamp > ?", LAST - 3 * HOUR)

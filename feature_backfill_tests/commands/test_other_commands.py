@@ -14,7 +14,7 @@ from feature_backfill.cli import main
 from feature_backfill.commands.demo import FEATURE_LIST
 from feature_backfill.commands.shared.instance import LOCAL_HOME, shipped_config
 from feature_backfill.config import load_market, read_feature_list
-from feature_backfill.hours import HOUR, hour_range, partition_keys
+from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, WHERE, execute_on_target, small_market, window
 
@@ -123,9 +123,9 @@ def test_demo_computes_stores_and_records_the_synthetic_market(folder, capsys):
         assert instance.get_materialized_partitions(features_key(market, feature_set)) == set(
             partition_keys(rows.index)
         )
-        assert len(instance.get_materialized_partitions(ohlcv_key(market))) == 1493
-        hours = hour_range(market.first_hour, market.first_hour + 1499 * HOUR)
-        assert instance.get_materialized_partitions(bars_key(market, "1D")) == set(partition_keys(hours))
+        present = instance.get_materialized_partitions(ohlcv_key(market))
+        assert len(present) == 1493
+        assert instance.get_materialized_partitions(bars_key(market, "1D")) == present
     assert main(["demo", "--folder", "here", "--hours", "1500"]) == 0
     assert "computed 0 hours of 326 features, kept 181" in capsys.readouterr().out
 

@@ -65,7 +65,8 @@ def test_the_log_of_a_run_has_one_line_for_all_hours_and_the_times_of_the_hours_
         report_runless(instance, [EventOfHours(dg.AssetMaterialization(OHLCV), HOURS)])
         (line,) = rows_of(instance, "")
         (entry,) = [deserialize_value(line["event"], dg.EventLogEntry)]
-        assert entry.asset_materialization.description == f"{HOURS[0]} .. {HOURS[-1]}, {len(HOURS)} hours"
+        every = f"{HOURS[0]} .. {HOURS[-1]}, {len(HOURS)} hours"
+        assert entry.asset_materialization.metadata["hours"].value == every
         times = [int(1000 * row["timestamp"].timestamp()) for row in rows_of(instance, "index")]
         assert times == sorted(set(times))
 

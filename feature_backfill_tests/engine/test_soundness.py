@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feature_backfill.engine.bars import HourlyRows
@@ -64,6 +64,7 @@ def test_an_hour_is_skipped_if_its_lookback_lacks_a_row_or_has_a_bad_one(gone, b
 
 
 @given(**some)
+@example(gone=set(), bad={0, 1, 3}, astray={0, 2}, base=1)
 def test_the_hour_that_a_reason_names_is_the_first_that_can_be_computed(gone, bad, astray, base):
     ohlcv = market(gone - {HOURS - 1}, bad, astray)
     truth = reasons(ohlcv, base=base).index
