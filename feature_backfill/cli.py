@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     _add_import(
-        commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
+        commands.add_parser("import-ohlcv", help="bring files of hourly bars (CSV, Parquet, zip) into a DuckDB table")
     )
     _add_export(
         commands.add_parser("export", help="stored rows of a feature key into Parquet, one file or one a month")
@@ -127,7 +127,11 @@ def _add_selftest(command: argparse.ArgumentParser) -> None:
 
 def _add_import(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet: timestamp, open, high, low, close, volume"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="CSV or Parquet: timestamp, open, high, low, close, volume; or an exchange's klines, also packed",
     )
     command.add_argument("--duckdb", type=Path, required=True, help="database of the table; made if missing")
     command.add_argument("--table", required=True, help="table to insert into or update by timestamp; made if missing")

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill.hours import HOUR, last_closed_hour
-from feature_backfill_tests.csv_files import HEADER, SOUND, rows
+from feature_backfill_tests.csv_files import HEADER, SOUND, kline, rows, zipped
 from feature_backfill_tests.full_disk import no_room
 from feature_backfill_tests.holders import held_by_another_process
 from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, TABLE, WHERE, window
@@ -299,6 +299,12 @@ CASES = {
         Case("random bytes", "CSV must be UTF-8 text", imported(b"\x00\xff\xfe" * 1000)),
         Case("not Parquet in spite of its name", "cannot read ohlcv.parquet", imported("PAR1", "ohlcv.parquet")),
         Case("another file type", "is neither .csv nor .parquet", imported("x", "ohlcv.xlsx")),
+        Case("not a zip in spite of its name", "is no zip file, or is damaged", imported("<html>404</html>", "klines.zip")),
+        Case("not gzip in spite of its name", "is no gzip file, or is damaged", imported(rows(f"2025-01-01,{SOUND}"), "klines.csv.gz")),
+        Case("a zip of something else", "must hold one CSV file and nothing else; it holds readme.txt", imported(zipped(("readme.txt", "x")), "klines.zip")),
+        Case("a zip of two files", "must hold one CSV file and nothing else; it holds 2 entries", imported(zipped(("a.csv", "x"), ("b.csv", "x")), "klines.zip")),
+        Case("a zip that unpacks to 50 MB of zeros", "unpacks to more than", imported(zipped(("a.csv", b"0" * 50_000_000)), "klines.zip")),
+        Case("accepted: an exchange's klines in a zip, without a header, in microseconds", "2 rows new", imported(zipped(("a.csv", "\n".join(kline(stamp) for stamp in (1735689600000000, 1735693200000000)))), "klines.zip"), DONE),
         Case("a missing file", "no file nowhere.csv", lambda: ["import-ohlcv", "nowhere.csv", "--duckdb", "new.duckdb", "--table", TABLE]),
         Case("a named pipe", "no file pipe.csv", piped),
         Case("imported into a table of features", "is no OHLCV table", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", "features"]),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-SUFFIXES = (".csv", ".parquet")
+from feature_backfill.store.files import SUFFIXES
 
 
 def database_state(path: Path) -> str:
@@ -11,10 +11,10 @@ def database_state(path: Path) -> str:
 
 
 def folder_state(folder: Path) -> dict[str, str]:
-    """The state of each CSV and Parquet file in a folder, by file name. Empty if the folder does not exist."""
+    """The state of each file in a folder that can be imported, by file name. Empty if the folder does not exist."""
     if not folder.is_dir():
         return {}
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES) and path.is_file())
     return {path.name: file_state(path) for path in files}
 
 

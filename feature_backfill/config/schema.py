@@ -82,8 +82,8 @@ class _Schema(BaseModel):
 class OhlcvSource(_Schema):
     """An hourly OHLCV table with the columns timestamp, open, high, low, close and volume.
 
-    folder: CSV and Parquet files in it are imported into the table whenever they appear or change. Without a folder,
-    somebody else fills the table and the project only reads it.
+    folder: CSV, Parquet, .zip and .csv.gz files in it are imported into the table whenever they appear or change.
+    Without a folder, somebody else fills the table and the project only reads it.
     """
 
     database: ConfigPath
