@@ -5,6 +5,7 @@ from feature_backfill.config.files import CONFIGS_VARIABLE, configs_folder, load
 from feature_backfill.config.schema import (
     LONGEST_LOOKBACK_HOURS,
     OTHER_JOBS,
+    ExchangeSource,
     FeatureSet,
     HourlySchedule,
     Market,
@@ -16,6 +17,7 @@ __all__ = [
     "CONFIGS_VARIABLE",
     "LONGEST_LOOKBACK_HOURS",
     "OTHER_JOBS",
+    "ExchangeSource",
     "FeatureSet",
     "HourlySchedule",
     "Market",

@@ -1,0 +1,135 @@
+"""A market's table filled from an exchange's API, through the real ccxt."""
+
+import pandas as pd
+import pytest
+
+from feature_backfill.hours import HOUR, hour_range
+from feature_backfill.store.database import connect
+from feature_backfill_tests.exchange.faults import short_page
+from feature_backfill_tests.exchange.scene import FIRST, NOW, OKX, OKX_SWAP, PERPETUAL, SPOT, TABLE
+
+CLOSED = NOW.floor("h") - HOUR
+HOURS = len(hour_range(FIRST, CLOSED))
+PAGE_HOURS = {"perpetual": 500, "spot": 1000, "okx": 300, "okx swap": 300}
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"), list(zip(PAGE_HOURS, [PERPETUAL, SPOT, OKX, OKX_SWAP], strict=True)), ids=list(PAGE_HOURS)
+)
+def test_the_table_is_filled_with_closed_hours_page_by_page_and_kept_current(scene, kind, source):
+    brought = scene.fetch(**source)
+    assert (brought.new, brought.changed, brought.same) == ({"API": HOURS}, 0, 0)
+    assert list(brought.hours) == list(hour_range(FIRST, CLOSED))
+    scene.assert_table_is_what_the_exchange_holds()
+    pages = scene.exchange.asked("klines") + scene.exchange.asked("candles")
+    assert len(pages) == -(-HOURS // PAGE_HOURS[kind])
+    assert all(int(page.query["limit"]) <= PAGE_HOURS[kind] for page in pages)
+
+    scene.later(hours=2)
+    brought = scene.fetch(**source)
+    assert list(brought.hours) == [CLOSED + HOUR, CLOSED + 2 * HOUR]
+    assert (brought.same, len(brought.restated), len(brought.absent)) == (46, 0, 0)
+    scene.assert_table_is_what_the_exchange_holds()
+    assert len(scene.exchange.asked("klines") + scene.exchange.asked("candles")) == len(pages) + 1
+
+
+def test_only_the_exchanges_own_time_says_which_hours_have_closed(scene):
+    """Its clock is years behind ours, and by it the hour closes while we look on."""
+    scene.served.clock.set(pd.Timestamp("2025-01-04 04:59:59.4"))
+    scene.fetch()
+    assert scene.stored()["timestamp"].iloc[-1] == pd.Timestamp("2025-01-04 03:00")
+    scene.served.clock.set(pd.Timestamp("2025-01-04 05:00:00"))
+    assert list(scene.fetch().hours) == [pd.Timestamp("2025-01-04 04:00")]
+    scene.assert_table_is_what_the_exchange_holds()
+
+
+def test_rows_say_when_they_were_first_and_last_seen_by_the_exchanges_time(scene):
+    scene.fetch()
+    scene.later(hours=1)
+    scene.fetch()
+    with scene.opened() as connection:
+        rows = connection.execute(f"SELECT first_seen, last_seen FROM {TABLE} ORDER BY timestamp").df()
+    assert rows["first_seen"].iloc[-2].floor("h") == NOW.floor("h")
+    assert rows["first_seen"].iloc[-1].floor("h") == NOW.floor("h") + HOUR
+    again = rows["last_seen"] >= NOW + HOUR
+    assert list(again[again].index) == list(range(HOURS + 1 - 48, HOURS + 1))
+
+
+def test_restated_hours_are_replaced_kept_and_reported(scene):
+    scene.fetch()
+    old = scene.stored()
+    late, early = CLOSED - 5 * HOUR, CLOSED - 60 * HOUR
+    scene.served.restate(late, 1.25)
+    scene.served.restate(early, 2.5)
+    brought = scene.fetch()
+    assert (list(brought.restated), list(brought.hours), brought.changed) == ([late], [late], 1)
+    kept = scene.restated()
+    assert list(kept["timestamp"]) == [late]
+    assert kept["volume"].item() == old.loc[old["timestamp"] == late, "volume"].item()
+    assert list(scene.fetch(refetch_hours=72).restated) == [early]
+    scene.assert_table_is_what_the_exchange_holds()
+
+
+def test_without_refetched_hours_only_what_lacks_is_asked_for(scene):
+    scene.fetch(refetch_hours=0)
+    asked = scene.klines_asked()
+    assert scene.fetch(refetch_hours=0).same == 0
+    assert scene.klines_asked() == asked
+
+
+def test_hours_that_the_exchange_lacks_are_asked_for_for_a_day_and_then_given_up(scene):
+    gap = FIRST + 100 * HOUR
+    lost = [scene.served.remove(gap), scene.served.remove(gap + HOUR)]
+    brought = scene.fetch()
+    assert (list(brought.absent), list(brought.for_good)) == ([gap, gap + HOUR], [])
+    scene.later(hours=25)
+    scene.served.put_back(lost[1])
+    brought = scene.fetch()
+    assert (list(brought.absent), list(brought.for_good)) == ([gap], [gap])
+    assert gap + HOUR in brought.hours
+    assert scene.absent()["for_good"].tolist() == [True]
+
+    scene.later(hours=1)
+    scene.served.put_back(lost[0])
+    asked = scene.klines_asked()
+    assert gap not in scene.fetch().hours
+    assert scene.klines_asked() == asked + 1
+    assert list(scene.fetch(since=gap).hours) == [gap]
+    assert scene.absent().empty
+    scene.assert_table_is_what_the_exchange_holds()
+
+
+def test_a_page_that_ends_early_is_continued(scene):
+    scene.faults.switch_on(short_page, "klines", times=3)
+    scene.fetch()
+    scene.assert_table_is_what_the_exchange_holds()
+
+
+def test_a_long_gap_is_crossed(scene):
+    """Longer than a page of OKX, which answers with an empty one."""
+    for hour in hour_range(FIRST + 10 * HOUR, FIRST + 700 * HOUR):
+        scene.served.remove(hour)
+    assert len(scene.fetch(**OKX).absent) == 691
+    scene.assert_table_is_what_the_exchange_holds()
+
+
+def test_bad_candles_are_refused_and_said(scene):
+    scene.served.restate(FIRST + 3 * HOUR, -1.0)
+    brought = scene.fetch()
+    assert brought.warnings == ["bad candles, not stored: 2024-12-01 03:00 volume is negative"]
+    assert FIRST + 3 * HOUR not in set(scene.stored()["timestamp"])
+
+
+def test_the_database_is_free_while_the_exchange_is_waited_for(scene):
+    scene.fetch()
+    scene.later(hours=1)
+    taken = []
+
+    def another_writes(answer):
+        with connect(scene.folder / "ohlcv.duckdb", read_only=False, patience=0) as connection:
+            taken.append(connection.execute(f"SELECT count(*) FROM {TABLE}").fetchall()[0][0])
+        return answer
+
+    scene.faults.switch_on(another_writes)
+    scene.fetch()
+    assert taken == [HOURS] * 3
