@@ -39,7 +39,11 @@ class ArchiveFile:
 
 @dataclass(frozen=True)
 class ArchiveRows:
-    """A file's rows x (timestamp, open, high, low, close, volume), None if it cannot be used; and why, or a warning."""
+    """What a file holds.
+
+    ohlcv: rows x (timestamp, open, high, low, close, volume); None if there is no such file, or it cannot be used.
+    warning: why it cannot be used, or what is to be said although it can.
+    """
 
     file: ArchiveFile
     ohlcv: pd.DataFrame | None
@@ -70,7 +74,7 @@ class Archive:
         try:
             downloaded = download(self._session(), file.address)
         except WrongChecksumError:
-            return ArchiveRows(file, None, f"{file.name} is not what its checksum says; not used")
+            return ArchiveRows(file, None, "not what the checksum says, not used")
         if downloaded is None:
             return ArchiveRows(file, None)
         with TemporaryDirectory(prefix="feature_backfill_") as folder:
@@ -79,13 +83,11 @@ class Archive:
             try:
                 read = read_ohlcv_files([path], now)
             except UserError as error:
-                return ArchiveRows(file, None, f"{str(error).replace(str(path), file.name)}; not used")
+                return ArchiveRows(file, None, f"not used, {str(error).replace(str(path), 'the file')}")
         if len(read.refused) or not read.ohlcv["timestamp"].between(file.first, file.last).all():
             reason = read.refused["reason"].iloc[0] if len(read.refused) else "hours of another time"
-            return ArchiveRows(file, None, f"{file.name} has bad rows ({reason}); not used")
-        return ArchiveRows(
-            file, read.ohlcv, None if downloaded.vouched else f"{file.name} has no checksum; used anyway"
-        )
+            return ArchiveRows(file, None, f"bad rows ({reason}), not used")
+        return ArchiveRows(file, read.ohlcv, None if downloaded.vouched else "without a checksum, used anyway")
 
     def _address(self, period: str, date: str) -> str:
         folder = f"{self._base}/data/{self._kind}/{period}/klines/{self._symbol}/1h"

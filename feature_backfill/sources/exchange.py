@@ -20,8 +20,11 @@ from feature_backfill.store.fetched import absent_hours, note_absent, store_fetc
 from feature_backfill.store.ohlcv import ohlcv_hours
 from feature_backfill.store.schema import has_table
 
+STORED_AT_ONCE = 5000
+"""So many rows of the API are stored at once: opening the database takes longer than a request."""
+
 SHOWN = 3
-"""How many bad candles a warning names."""
+"""How many bad candles or files a warning names."""
 
 
 class Exchange:
@@ -111,6 +114,7 @@ def _fill_from_archive(
 
     finished = lacking[lacking < now.normalize()]
     months = finished.to_period("M").unique()
+    warned: dict[str, list[str]] = {}
     for done, month in enumerate(months):
         progress("archive, months", done, len(months))
         wanted = finished[finished.to_period("M") == month]
@@ -119,9 +123,12 @@ def _fill_from_archive(
         except (RunError, UserError) as error:
             brought.warnings.append(f"the archive is left out: {error}")
             break
-        brought.warnings += warnings
-        table.store("archive", rows, now, brought)
+        for reason, files in warnings.items():
+            warned.setdefault(reason, []).extend(files)
+        if len(rows):
+            table.store("archive", rows, now, brought)
     progress("archive, months", len(months), len(months))
+    brought.warnings += [f"archive: {reason}: {shortened(files, SHOWN)}" for reason, files in warned.items()]
 
 
 def _fill_from_api(
@@ -129,12 +136,19 @@ def _fill_from_api(
 ) -> None:
     asked = lacking.union(table.recent(last_closed_hour(now)))
     found = NO_HOURS
+    pages: list[pd.DataFrame] = []
     done = 0
-    for rows, hours in _pages(api, asked):
-        progress("API, hours", done, len(asked))
-        found = found.union(table.store("API", rows, now, brought))
-        done += len(hours)
-    progress("API, hours", len(asked), len(asked))
+    try:
+        for rows, hours in _pages(api, asked):
+            pages.append(rows)
+            done += len(hours)
+            progress("API, hours", done, len(asked))
+            if sum(map(len, pages)) >= STORED_AT_ONCE:
+                found = found.union(table.store("API", pd.concat(pages, ignore_index=True), now, brought))
+                pages.clear()
+    finally:
+        if pages:
+            found = found.union(table.store("API", pd.concat(pages, ignore_index=True), now, brought))
     table.note_absent(lacking.difference(found), now, brought)
 
 

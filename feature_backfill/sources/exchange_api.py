@@ -1,11 +1,13 @@
 """The API of an exchange, through ccxt: its time, and pages of closed hourly candles."""
 
+import json
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pandas as pd
+import requests
 
 from feature_backfill.config import ExchangeSource
 from feature_backfill.errors import UserError
@@ -50,7 +52,8 @@ class ExchangeApi:
         """The exchange's time, UTC-naive; the clock's if it does not tell its time."""
         if not self._exchange.has["fetchTime"]:
             return pd.Timestamp.now(tz="UTC").tz_localize(None).as_unit("us")
-        return pd.Timestamp(self._ask("the time", self._exchange.fetch_time), unit="ms").as_unit("us")
+        milliseconds = self._ask("the time", lambda: int(self._exchange.fetch_time()))
+        return pd.Timestamp(milliseconds, unit="ms").as_unit("us")
 
     def page(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
         """The candles with first <= timestamp <= last that one request gets, the oldest first.
@@ -75,7 +78,7 @@ class ExchangeApi:
             raise UserError(
                 f"ccxt knows no exchange {source.exchange}{_closest(source.exchange, self._ccxt.exchanges)}"
             )
-        exchange = getattr(self._ccxt, source.exchange)({"enableRateLimit": True})
+        exchange = _strict(getattr(self._ccxt, source.exchange))({"enableRateLimit": True})
         if not exchange.has["fetchOHLCV"] or "1h" not in (exchange.timeframes or {}):
             raise UserError(f"{source.exchange} has no hourly candles in ccxt; name another exchange")
         if source.api is not None:
@@ -115,6 +118,25 @@ def _ccxt() -> Any:
             "a source that is an exchange needs ccxt: install it with pip install 'feature-backfill[exchange]'"
         ) from error
     return ccxt
+
+
+def _strict(exchange: Any) -> Any:
+    """An exchange of ccxt for which an answer that is not JSON is a failure.
+
+    ccxt itself takes the page of a gateway for an empty list of candles.
+    """
+
+    class Strict(exchange):  # type: ignore[misc]
+        def on_rest_response(self, code: int, reason: str, url: str, method: str, *rest: Any) -> Any:
+            body = super().on_rest_response(code, reason, url, method, *rest)
+            if code < 400:
+                try:
+                    json.loads(body)
+                except ValueError as error:
+                    raise requests.ConnectionError(f"{url} answers with something else than JSON") from error
+            return body
+
+    return Strict
 
 
 def _elsewhere(address: Any, base: str) -> Any:

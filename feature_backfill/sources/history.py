@@ -18,6 +18,8 @@ from feature_backfill.store.ohlcv import OHLCV_COLUMNS
 THREADS = 6
 """How many files are downloaded at a time."""
 
+DISAGREES = "disagrees with the API, not used"
+
 DAY = pd.Timedelta(days=1)
 
 Ask = Callable[[pd.DatetimeIndex], pd.DataFrame]
@@ -26,8 +28,8 @@ Ask = Callable[[pd.DatetimeIndex], pd.DataFrame]
 
 def month_of_history(
     archive: Archive, wanted: pd.DatetimeIndex, now: pd.Timestamp, ask: Ask
-) -> tuple[pd.DataFrame, list[str]]:
-    """What the archive holds of the wanted hours of one month, and warnings.
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """What the archive holds of the wanted hours of one month, and warnings with the names of their files.
 
     now: the exchange's time, UTC-naive.
     Returns rows x (timestamp, open, high, low, close, volume), in order of time, of files that agree with the API.
@@ -38,15 +40,19 @@ def month_of_history(
     month = archive.monthly(wanted[0].normalize().replace(day=1))
     files = [archive.daily(day) for day in days] + ([month] if month.last + HOUR <= now else [])
     loaded = _all_rows(archive, files, now)
-    warnings = [rows.warning for rows in loaded if rows.warning is not None]
+    warnings: dict[str, list[str]] = {}
+    for rows in loaded:
+        if rows.warning is not None:
+            warnings.setdefault(rows.warning, []).append(rows.file.name)
     held = {rows.file: rows.ohlcv for rows in loaded if rows.ohlcv is not None}
     for file, hour in _disagreeing(held, month, ask).items():
         del held[file]
-        warnings.append(f"{file.name} disagrees with the API, first at {hour:%Y-%m-%d %H:%M}; not used")
+        warnings.setdefault(DISAGREES, []).append(f"{file.name} at {hour:%Y-%m-%d %H:%M}")
     # The daily files come first, so their rows are kept.
-    rows = pd.concat(held.values()) if held else pd.DataFrame(columns=list(OHLCV_COLUMNS))
-    rows = rows[rows["timestamp"].isin(wanted)].drop_duplicates("timestamp").sort_values("timestamp", ignore_index=True)
-    return rows, warnings
+    if not held:
+        return pd.DataFrame(columns=list(OHLCV_COLUMNS)), warnings
+    ohlcv = pd.concat(held.values()).drop_duplicates("timestamp").sort_values("timestamp")
+    return ohlcv[ohlcv["timestamp"].isin(wanted)].reset_index(drop=True), warnings
 
 
 def _all_rows(archive: Archive, files: Iterable[ArchiveFile], now: pd.Timestamp) -> list[ArchiveRows]:

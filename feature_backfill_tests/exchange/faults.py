@@ -42,6 +42,11 @@ def short_page(answer: Answer) -> Answer:
     return replace(answer, body=json.dumps(rows[: len(rows) // 2 or 1]).encode())
 
 
+def one_row(answer: Answer) -> Answer:
+    """A page of candles of which only the first is left."""
+    return replace(answer, body=json.dumps(json.loads(answer.body)[:1]).encode())
+
+
 def absent(answer: Answer) -> Answer:
     return Answer(b"not found", 404)
 

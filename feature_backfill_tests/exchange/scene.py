@@ -78,7 +78,12 @@ class Scene:
 
     def klines_asked(self) -> int:
         """How many pages of candles were asked for so far."""
-        return len(self.exchange.asked("v1/klines")) + len(self.exchange.asked("candles"))
+        return len(self.exchange.asked("v1/klines") + self.exchange.asked("v3/klines") + self.exchange.asked("candles"))
+
+    def heaviest_second(self, since: float = 0.0) -> float:
+        """The most that the requests of any second weigh. since: seconds of time.monotonic()."""
+        weights = [(request.at, answer.weight) for request, answer in self.exchange.log if request.at >= since]
+        return max(sum(weight for at, weight in weights if start <= at < start + 1) for start, _ in weights)
 
 
 @contextmanager

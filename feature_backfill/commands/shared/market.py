@@ -56,6 +56,16 @@ def market_of_table(database: Path, table: str) -> Market:
     return market_from(_fields_from_table(database, table), Path(), "arguments") if configured is None else configured
 
 
+def market_named(name: str) -> Market:
+    """The market of configs/ with a name. Raises UserError that lists the others if there is none."""
+    markets = load_markets()
+    for market in markets:
+        if market.name == name:
+            return market
+    names = ", ".join(market.name for market in markets) or "none"
+    raise UserError(f"no market {name} in configs/, which has {names}; name one of them or describe it there")
+
+
 def market_with_key(name: str | None, feature_key: str) -> Market:
     """The market of configs/ that --market names, else the one that has the feature key."""
     markets = load_markets()
