@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from feature_backfill.config import Market, market_from
@@ -82,8 +83,10 @@ class Scene:
 
     def heaviest_second(self, since: float = 0.0) -> float:
         """The most that the requests of any second weigh. since: seconds of time.monotonic()."""
-        weights = [(request.at, answer.weight) for request, answer in self.exchange.log if request.at >= since]
-        return max(sum(weight for at, weight in weights if start <= at < start + 1) for start, _ in weights)
+        log = sorted((request.at, answer.weight) for request, answer in self.exchange.log if request.at >= since)
+        at, weights = np.array(log).T
+        total = np.concatenate([[0.0], np.cumsum(weights)])
+        return float(np.max(total[np.searchsorted(at, at + 1)] - total[:-1]))
 
 
 @contextmanager

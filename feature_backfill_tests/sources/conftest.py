@@ -12,6 +12,16 @@ def scene(tmp_path):
 
 
 @pytest.fixture
+def small_pages(monkeypatch):
+    """An API that gives a day at a time, so that the archive is worth its while for a few days."""
+    import ccxt
+
+    describe = ccxt.binanceusdm.describe
+    page = {"features": {"swap": {"linear": {"fetchOHLCV": {"limit": 24}}}}}
+    monkeypatch.setattr(ccxt.binanceusdm, "describe", lambda self: self.deep_extend(describe(self), page))
+
+
+@pytest.fixture
 def short_pauses(monkeypatch):
     """What failed is asked for again at once."""
     monkeypatch.setattr(retrying, "PAUSES_S", (0.01,) * len(retrying.PAUSES_S))

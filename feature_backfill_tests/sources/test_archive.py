@@ -20,20 +20,13 @@ def fetched(scene, first=LATE, **source):
     return scene.fetch(first, archive=scene.exchange.url, **source)
 
 
-@pytest.fixture
-def small_pages(monkeypatch):
-    """An API that gives a day at a time, so that the archive is worth its while for a few days."""
-    import ccxt
-
-    describe = ccxt.binanceusdm.describe
-    page = {"features": {"swap": {"linear": {"fetchOHLCV": {"limit": 24}}}}}
-    monkeypatch.setattr(ccxt.binanceusdm, "describe", lambda self: self.deep_extend(describe(self), page))
-
-
 @pytest.mark.parametrize("source", [SPOT, PERPETUAL], ids=["spot", "perpetual"])
 def test_history_comes_from_the_archive_and_the_rest_from_the_api(scene, source):
-    """Spot files are in milliseconds until 2024 and in microseconds since; those of perpetuals have a header."""
-    brought = fetched(scene, FIRST - 8 * pd.Timedelta(days=1) if source == SPOT else FIRST, refetch_hours=24, **source)
+    """Spot files are in milliseconds until 2024 and in microseconds since; those of perpetuals have a header.
+
+    The days before the first candle make the spot market longer than a page of its API.
+    """
+    brought = fetched(scene, FIRST - pd.Timedelta(days=10), refetch_hours=24, **source)
     assert brought.warnings == []
     assert brought.new == {"archive": 24 * DAYS, "API": CLOSED_TODAY}
     scene.assert_table_is_what_the_exchange_holds()
