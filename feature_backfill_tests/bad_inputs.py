@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill.hours import HOUR, last_closed_hour
+from feature_backfill.sources import retrying
 from feature_backfill_tests.csv_files import HEADER, SOUND, kline, rows, zipped
 from feature_backfill_tests.full_disk import no_room
 from feature_backfill_tests.holders import held_by_another_process
@@ -225,6 +226,35 @@ def described(content: str | bytes, name: str = "small.yaml") -> Callable[[], li
     return given
 
 
+def fetch(*arguments: str) -> Callable[[], list[str]]:
+    """A fetch where the only market is one whose table somebody else fills."""
+
+    def given() -> list[str]:
+        described(YAML)()
+        return ["fetch", *arguments]
+
+    return given
+
+
+def fetched(exchange: str, symbol: str) -> Callable[[], list[str]]:
+    """A fetch from an exchange whose address nobody listens at."""
+
+    def given() -> list[str]:
+        source = f"table: {TABLE}, exchange: {exchange}, symbol: {symbol}, archive: none, api: 'http://127.0.0.1:9'"
+        described(YAML.replace(f"table: {TABLE}", source))()
+        return ["fetch", "small"]
+
+    return given
+
+
+@contextmanager
+def without_pauses() -> Iterator[None]:
+    """What failed is asked for again at once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retrying, "PAUSES_S", ())
+        yield
+
+
 def export(*flags: str, file: str = "out.parquet") -> list[str]:
     return ["export", file, "--feat-duckdb", TARGET, "--feature-key", "short", *flags]
 
@@ -423,6 +453,13 @@ CASES = {
         Case("hours without rows", "no row of short", exported("--start", "2020-01-01", "--end", "2020-01-02")),
         Case("without a database", "name the database of the features", lambda: ["export", "out.parquet", "--feature-key", "short"]),
     ],
+    "Fetch": [
+        Case("a market that nobody has described", "no market btc in configs/, which has small", fetch("btc")),
+        Case("--since that does not parse", "--since: not a timestamp: 'soon'", fetch("small", "--since", "soon")),
+        Case("an exchange that ccxt does not know", "ccxt knows no exchange binanse (closest: binance", fetched("binanse", "BTC/USDT")),
+        Case("an exchange that nobody answers for is a failure", "no connection", fetched("binance", "BTC/USDT"), FAILED, meanwhile=without_pauses),
+        Case("accepted: a market whose table somebody else fills", "filled by somebody else: 0 rows new", fetch("small"), DONE),
+    ],
     "YAML of a market": [
         Case("an unknown field", "base_hour: unknown field; allowed are key, base_hours", configured("base_hours", "base_hour")),
         Case("a missing field", "target_database: Field required", configured(f"target_database: ../{TARGET}\n", "")),
@@ -446,6 +483,8 @@ CASES = {
         Case("a missing feature list", "nowhere.json: No such file", configured("key: short,", "key: short, feature_list: nowhere.json,")),
         Case("a schedule out of range", "schedule.minute: Input should be less than or equal to 59", configured("name: small", "schedule: {minute: 75}\nname: small")),
         Case("a link that is a script", "links.chart: String should match pattern", configured("name: small", "links: {chart: 'javascript:alert(1)'}\nname: small")),
+        Case("an exchange without a symbol", "source.symbol: Field required", configured(f"table: {TABLE}", f"table: {TABLE}, exchange: binance")),
+        Case("an exchange and a folder", "a market has either an exchange or a folder; remove one of the two", configured(f"table: {TABLE}", f"table: {TABLE}, exchange: binance, symbol: BTC/USDT, folder: ..")),
         Case("a feature key that no market has", "have the feature key 'short'", configured("key: short", "key: other")),
         Case("flags that contradict the YAML", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
         Case("accepted: a file name that ends in .yml", "compute 3 hours", described(YAML, "small.yml"), DONE),

@@ -27,7 +27,7 @@ def execute(options: argparse.Namespace) -> int:
     brought = Brought()
     try:
         with _Bar() as bar:
-            bring(market, None if since is None else since.ceil("h"), brought, bar.show)
+            bring(market, None if since is None else since.ceil("h"), brought=brought, progress=bar.show)
     except BaseException:
         if len(brought.hours):
             _report(market, brought)

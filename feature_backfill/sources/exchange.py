@@ -3,6 +3,7 @@
 The database is opened for moments only: never while the network is waited for.
 """
 
+import time
 from collections.abc import Iterator
 
 import pandas as pd
@@ -20,6 +21,12 @@ from feature_backfill.store.fetched import absent_hours, note_absent, store_fetc
 from feature_backfill.store.ohlcv import ohlcv_hours
 from feature_backfill.store.schema import has_table
 
+POLL_EVERY_S = 2.0
+"""Seconds between two looks for an awaited hour."""
+
+AWAITED_S = 120.0
+"""How long an hour is awaited. After that, whatever is there is fetched, and the next fetch asks again."""
+
 STORED_AT_ONCE = 5000
 """So many rows of the API are stored at once: opening the database takes longer than a request."""
 
@@ -33,9 +40,18 @@ class Exchange:
     def __init__(self, settings: ExchangeSource) -> None:
         self._settings = settings
 
-    def bring(self, market: Market, since: pd.Timestamp | None, brought: Brought, progress: Progress) -> None:
+    def bring(
+        self,
+        market: Market,
+        since: pd.Timestamp | None,
+        awaited: pd.Timestamp | None,
+        brought: Brought,
+        progress: Progress,
+    ) -> None:
         """Fetch the closed hours that the table lacks, and those of the last hours that have changed."""
         api = ExchangeApi(self._settings)
+        if awaited is not None:
+            _wait_for(api, awaited)
         archive = archive_of(self._settings, api.market)
         table = _Table(self._settings, market.first_hour if since is None else since, again=since is not None)
         now = api.now()
@@ -45,6 +61,19 @@ class Exchange:
             now = api.now()
             lacking = table.lacking(last_closed_hour(now))
         _fill_from_api(table, api, lacking, now, brought, progress)
+
+
+def _wait_for(api: ExchangeApi, hour: pd.Timestamp) -> None:
+    """Wait until the hour has closed by the exchange's time and its candle is there; not longer than AWAITED_S."""
+    deadline = time.monotonic() + AWAITED_S
+    while time.monotonic() < deadline:
+        opens_next = hour + HOUR - api.now()
+        if opens_next > pd.Timedelta(0):
+            time.sleep(min(opens_next.total_seconds(), POLL_EVERY_S))
+        elif len(api.page(hour, hour)):
+            return
+        else:
+            time.sleep(POLL_EVERY_S)
 
 
 class _Table:

@@ -17,7 +17,14 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def bring(self, market: Market, since: pd.Timestamp | None, brought: Brought, progress: Progress) -> None:
+    def bring(
+        self,
+        market: Market,
+        since: pd.Timestamp | None,
+        awaited: pd.Timestamp | None,
+        brought: Brought,
+        progress: Progress,
+    ) -> None:
         """Import every file, whatever its hours. A file that cannot be read is said, and the others are imported."""
         if not self._folder.is_dir():
             raise UserError(f"no folder {self._folder}; create it, or correct the source of market {market.name}")

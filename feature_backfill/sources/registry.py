@@ -19,10 +19,11 @@ def source_of(settings: OhlcvSource) -> Source:
 def bring(
     market: Market,
     since: pd.Timestamp | None = None,
+    awaited: pd.Timestamp | None = None,
     brought: Brought | None = None,
     progress: Progress = no_progress,
 ) -> Brought:
     """Bring a market's table up to date from its source, as Source.bring does."""
     brought = Brought() if brought is None else brought
-    source_of(market.source).bring(market, since, brought, progress)
+    source_of(market.source).bring(market, since, awaited, brought, progress)
     return brought

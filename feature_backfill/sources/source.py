@@ -49,11 +49,20 @@ class Brought:
 class Source(Protocol):
     """Brings hours that have closed into a market's table."""
 
-    def bring(self, market: Market, since: pd.Timestamp | None, brought: Brought, progress: Progress) -> None:
+    def bring(
+        self,
+        market: Market,
+        since: pd.Timestamp | None,
+        awaited: pd.Timestamp | None,
+        brought: Brought,
+        progress: Progress,
+    ) -> None:
         """Bring what the table lacks, and what has changed.
 
         since: the first hour, UTC-naive; by default the market's first. Somebody who names it wants every hour from
             there on, also those that were asked for in vain for long.
+        awaited: an hour that is about to close or has just closed, UTC-naive. A source that can ask for it asks every
+            few seconds until it is there, for a limited time; the others take no notice.
         brought: is added to as rows are stored, so that it tells what is there even if the source fails on the way.
 
         Raises UserError if the operator must mend something, and RunError if it may work later.

@@ -9,5 +9,12 @@ from feature_backfill.sources.source import Brought, Progress
 class Table:
     """The source of a market whose YAML names a table and nothing else."""
 
-    def bring(self, market: Market, since: pd.Timestamp | None, brought: Brought, progress: Progress) -> None:
+    def bring(
+        self,
+        market: Market,
+        since: pd.Timestamp | None,
+        awaited: pd.Timestamp | None,
+        brought: Brought,
+        progress: Progress,
+    ) -> None:
         """Do nothing."""

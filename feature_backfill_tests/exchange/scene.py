@@ -48,8 +48,14 @@ class Scene:
         }
         return market_from(fields, self.folder, "test")
 
-    def fetch(self, first: pd.Timestamp = FIRST, since: pd.Timestamp | None = None, **source: object) -> Brought:
-        return bring(self.market(first, **source), since)
+    def fetch(
+        self,
+        first: pd.Timestamp = FIRST,
+        since: pd.Timestamp | None = None,
+        awaited: pd.Timestamp | None = None,
+        **source: object,
+    ) -> Brought:
+        return bring(self.market(first, **source), since, awaited)
 
     def later(self, **time: float) -> None:
         """Advance the exchange's clock."""

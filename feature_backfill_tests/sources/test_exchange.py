@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill.hours import HOUR, hour_range
+from feature_backfill.sources import exchange
 from feature_backfill.store.database import connect
 from feature_backfill_tests.exchange.faults import short_page
 from feature_backfill_tests.exchange.scene import FIRST, NOW, OKX, OKX_SWAP, PERPETUAL, SPOT, TABLE
@@ -133,3 +134,32 @@ def test_the_database_is_free_while_the_exchange_is_waited_for(scene):
     scene.faults.switch_on(another_writes)
     scene.fetch()
     assert taken == [HOURS] * 3
+
+
+def test_an_hour_is_awaited_until_the_exchange_has_its_candle(scene):
+    """It closes a second later, and its candle comes late."""
+    scene.fetch()
+    scene.served.clock.set(pd.Timestamp("2025-01-04 06:59:59"))
+    awaited = pd.Timestamp("2025-01-04 06:00")
+    late = scene.served.remove(awaited)
+    looks = []
+
+    def comes_at_the_second_look(answer):
+        looks.append(answer)
+        if len(looks) == 1:
+            scene.served.put_back(late)
+        return answer
+
+    scene.faults.switch_on(comes_at_the_second_look, "v1/klines")
+    assert list(scene.fetch(awaited=awaited).hours) == [awaited - HOUR, awaited]
+    assert len(looks) == 3
+
+
+def test_an_hour_that_does_not_come_is_awaited_for_a_limited_time(scene, monkeypatch):
+    monkeypatch.setattr(exchange, "AWAITED_S", 0.5)
+    monkeypatch.setattr(exchange, "POLL_EVERY_S", 0.1)
+    scene.fetch()
+    scene.later(hours=1)
+    scene.served.remove(CLOSED + HOUR)
+    brought = scene.fetch(awaited=CLOSED + HOUR)
+    assert (list(brought.hours), list(brought.absent)) == ([], [CLOSED + HOUR])
