@@ -45,8 +45,7 @@ class ExchangeApi:
                 f"{source.exchange} has no symbol {source.symbol}{_closest(source.symbol, self._exchange.symbols)}"
             )
         self.market: dict[str, Any] = self._exchange.market(source.symbol)
-        limit = self._exchange.feature_value(source.symbol, "fetchOHLCV", "limit")
-        self.page_hours = int(limit or SMALLEST_PAGE)
+        self.page_hours = _page_limit(self._exchange.features or {}, self.market)
 
     def now(self) -> pd.Timestamp:
         """The exchange's time, UTC-naive; the clock's if it does not tell its time."""
@@ -137,6 +136,14 @@ def _strict(exchange: Any) -> Any:
             return body
 
     return Strict
+
+
+def _page_limit(features: dict[str, Any], market: dict[str, Any]) -> int:
+    """The most candles that a request gets, as ccxt knows it."""
+    held = features.get(market["type"]) or {}
+    if market["contract"]:
+        held = held.get(market["subType"]) or {}
+    return int((held.get("fetchOHLCV") or {}).get("limit") or SMALLEST_PAGE)
 
 
 def _elsewhere(address: Any, base: str) -> Any:
