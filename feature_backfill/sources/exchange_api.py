@@ -77,7 +77,7 @@ class ExchangeApi:
             raise UserError(
                 f"ccxt knows no exchange {source.exchange}{_closest(source.exchange, self._ccxt.exchanges)}"
             )
-        exchange = _strict(getattr(self._ccxt, source.exchange))({"enableRateLimit": True})
+        exchange = _strict(getattr(self._ccxt, source.exchange))({"enableRateLimit": True, "requests_trust_env": True})
         if not exchange.has["fetchOHLCV"] or "1h" not in (exchange.timeframes or {}):
             raise UserError(f"{source.exchange} has no hourly candles in ccxt; name another exchange")
         if source.api is not None:

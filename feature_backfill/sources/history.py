@@ -56,12 +56,13 @@ def month_of_history(
 
 
 def _all_rows(archive: Archive, files: Iterable[ArchiveFile], now: pd.Timestamp) -> list[ArchiveRows]:
-    with many_files(), ThreadPoolExecutor(THREADS) as threads:
-        futures = [threads.submit(archive.rows, file, now) for file in files]
-        try:
+    threads = ThreadPoolExecutor(THREADS)
+    try:
+        with many_files():
+            futures = [threads.submit(archive.rows, file, now) for file in files]
             return [future.result() for future in futures]
-        finally:
-            threads.shutdown(cancel_futures=True)
+    finally:  # after a failure or Ctrl-C, nobody waits for the pauses of the others
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _disagreeing(

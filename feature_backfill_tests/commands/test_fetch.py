@@ -118,3 +118,9 @@ def test_a_table_that_somebody_else_fills_is_left_alone(tmp_path, monkeypatch, d
     assert main(["fetch", "small"]) == 0
     assert capsys.readouterr().out.endswith("filled by somebody else: 0 rows new, 0 changed, 0 the same\n")
     assert market.source.database.read_bytes() == before
+
+
+def test_features_are_computed_from_what_was_fetched(scene, capsys):
+    assert main(["fetch", "btc"]) == 0
+    assert main(["run", "--feature-key", "short", "--start", f"{CLOSED - HOUR}", "--end", f"{CLOSED}"]) == 0
+    assert "short: computed 2 hours" in capsys.readouterr().out
