@@ -69,7 +69,7 @@ class _Fetch:
         deadline = time.monotonic() + AWAITED_S
         while time.monotonic() < deadline:
             closes_in = (hour + HOUR - self.api.now()).total_seconds()
-            if closes_in <= 0 and len(self.api.page(hour, hour)):
+            if closes_in <= 0 and len(self.api.page(hour, hour, hour)):
                 return
             time.sleep(min(closes_in, POLL_EVERY_S) if closes_in > 0 else POLL_EVERY_S)
 
@@ -110,7 +110,7 @@ class _Fetch:
         pages: list[pd.DataFrame] = []
         done = 0
         try:
-            for rows, hours in self._pages(asked):
+            for rows, hours in self._pages(asked, last):
                 pages.append(rows)
                 done += len(hours)
                 self.progress("API, hours", done, len(asked))
@@ -126,18 +126,19 @@ class _Fetch:
         return self.table.store("API", pd.concat(pages, ignore_index=True), now, self.brought)
 
     def _ask(self, hours: pd.DatetimeIndex) -> pd.DataFrame:
-        return pd.concat([rows for rows, _ in self._pages(hours)])
+        """The API's rows of closed hours, ascending."""
+        return pd.concat([rows for rows, _ in self._pages(hours, hours[-1])])
 
-    def _pages(self, hours: pd.DatetimeIndex) -> Iterator[tuple[pd.DataFrame, pd.DatetimeIndex]]:
+    def _pages(self, hours: pd.DatetimeIndex, closed: pd.Timestamp) -> Iterator[tuple[pd.DataFrame, pd.DatetimeIndex]]:
         """Ask for hours, ascending, page by page: the rows of each page, and the hours that are done with it.
 
         A page that ends early is followed by one that begins an hour after its last row. Nothing is concluded from the
-        number of its rows.
+        number of its rows. closed: the last hour that has closed.
         """
         while len(hours):
             first = hours[0]
             last = hours[hours < first + self.api.page_hours * HOUR][-1]
-            rows = self.api.page(first, last)
+            rows = self.api.page(first, last, closed)
             covered = rows["timestamp"].iloc[-1] if len(rows) else last
             yield rows[rows["timestamp"].isin(hours)].reset_index(drop=True), hours[hours <= covered]
             hours = hours[hours > covered]

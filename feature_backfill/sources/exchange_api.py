@@ -54,10 +54,11 @@ class ExchangeApi:
         milliseconds = self._ask("the time", lambda: int(self._exchange.fetch_time()))
         return pd.Timestamp(milliseconds, unit="ms").as_unit("us")
 
-    def page(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
-        """The candles with first <= timestamp <= last that one request gets, the oldest first.
+    def page(self, first: pd.Timestamp, last: pd.Timestamp, closed: pd.Timestamp) -> pd.DataFrame:
+        """The candles from `first` on that one request gets, which is made for those up to `last`.
 
-        ccxt's candles do not say whether they are closed, so `last` must be a closed hour by the exchange's time.
+        An exchange without candles there may answer with later ones. closed: the last hour that has closed by the
+        exchange's time. What is later is left out, because ccxt's candles do not say whether they are closed.
 
         Returns rows x (timestamp, open, high, low, close, volume), in order of time; float64, NaN where the exchange
         gives no number.
@@ -70,7 +71,7 @@ class ExchangeApi:
             f"candles from {first:%Y-%m-%d %H:%M} on",
             lambda: _as_frame(self._exchange.fetch_ohlcv(symbol, "1h", since=since, limit=limit)),
         )
-        return rows[rows["timestamp"].between(first, last)].sort_values("timestamp", ignore_index=True)
+        return rows[rows["timestamp"].between(first, closed)].sort_values("timestamp", ignore_index=True)
 
     def _opened(self, source: ExchangeSource) -> Any:
         if source.exchange not in self._ccxt.exchanges:

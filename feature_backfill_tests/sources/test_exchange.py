@@ -114,6 +114,14 @@ def test_a_long_gap_is_crossed(scene):
     scene.assert_table_is_what_the_exchange_holds()
 
 
+def test_years_before_the_first_candle_take_one_request_of_an_exchange_that_skips_them(scene):
+    years_before = FIRST - pd.Timedelta(days=3 * 365)
+    brought = scene.fetch(years_before)
+    assert list(brought.absent) == list(hour_range(years_before, FIRST - HOUR))
+    assert scene.klines_asked() == -(-HOURS // PAGE_HOURS["perpetual"])
+    scene.assert_table_is_what_the_exchange_holds()
+
+
 def test_bad_candles_are_refused_and_said(scene):
     scene.served.restate(FIRST + 3 * HOUR, -1.0)
     brought = scene.fetch()
