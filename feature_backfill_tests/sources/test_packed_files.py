@@ -60,19 +60,26 @@ def test_a_name_in_an_archive_is_no_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("a.zip", b"<html>404</html>", "is no zip file, or is damaged"),
-        ("a.zip", zipped(("a.csv", klines(hours=50)))[:-30], "is no zip file, or is damaged"),
-        ("a.zip", zipped(("a.csv", klines())).replace(b"a.csv", b"b.csv", 1), "is no zip file, or is damaged"),
-        ("a.zip", zipped(), "must hold one CSV file and nothing else; it holds 0 entries"),
-        ("a.zip", zipped(("a.csv", klines()), ("b.csv", klines())), "it holds 2 entries"),
-        ("a.zip", zipped(("readme.txt", "hello")), "it holds readme.txt"),
-        ("a.zip", zipped(("a.csv", "hello")), "lacks the column timestamp"),
-        ("a.zip", zipped(("a.csv", "")), "lacks the column timestamp"),
-        ("a.csv.gz", b"timestamp,open", "is no gzip file, or is damaged"),
-        ("a.csv.gz", gzip.compress(klines().encode())[:-12], "is no gzip file, or is damaged"),
-        ("a.gz", gzip.compress(klines().encode()), "neither .csv nor .parquet"),
-        ("a.zip", zipped(("a.csv", b"0" * 50_000_000)), r"unpacks to more than \d+ MiB"),
-        ("a.csv.gz", gzip.compress(b"0" * 50_000_000), r"unpacks to more than \d+ MiB"),
+        pytest.param("a.zip", b"<html>404</html>", "is no zip file, or is damaged", id="no zip"),
+        pytest.param("a.zip", zipped(("a.csv", klines(hours=50)))[:-30], "is no zip file, or is damaged", id="cut zip"),
+        pytest.param(
+            "a.zip",
+            zipped(("a.csv", klines())).replace(b"a.csv", b"b.csv", 1),
+            "is no zip file, or is damaged",
+            id="zip of contradicting names",
+        ),
+        pytest.param("a.zip", zipped(), "must hold one CSV file and nothing else; it holds 0 entries", id="empty zip"),
+        pytest.param("a.zip", zipped(("a.csv", klines()), ("b.csv", klines())), "it holds 2 entries", id="zip of two"),
+        pytest.param("a.zip", zipped(("readme.txt", "hello")), "it holds readme.txt", id="zip of text"),
+        pytest.param("a.zip", zipped(("a.csv", "hello")), "lacks the column timestamp", id="zip of a CSV of nothing"),
+        pytest.param("a.zip", zipped(("a.csv", "")), "lacks the column timestamp", id="zip of an empty CSV"),
+        pytest.param("a.csv.gz", b"timestamp,open", "is no gzip file, or is damaged", id="no gzip"),
+        pytest.param(
+            "a.csv.gz", gzip.compress(klines().encode())[:-12], "is no gzip file, or is damaged", id="cut gzip"
+        ),
+        pytest.param("a.gz", gzip.compress(klines().encode()), "neither .csv nor .parquet", id="gzip of another name"),
+        pytest.param("a.zip", zipped(("a.csv", b"0" * 50_000_000)), r"unpacks to more than \d+ MiB", id="zip of zeros"),
+        pytest.param("a.csv.gz", gzip.compress(b"0" * 50_000_000), r"unpacks to more than \d+ MiB", id="gzip of zeros"),
     ],
 )
 def test_what_is_no_packed_csv_is_named_and_refused(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
