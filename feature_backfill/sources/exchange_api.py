@@ -93,8 +93,9 @@ class ExchangeApi:
         response = _response(error)
         reason = " ".join(str(error).split())[:300]
         if response is None:
-            if isinstance(error, self._ccxt.BadSymbol):
-                raise UserError(f"{self._name}: the exchange has no such symbol: {reason}") from error
+            refusals = (self._ccxt.BadRequest, self._ccxt.AuthenticationError, self._ccxt.NotSupported)
+            if isinstance(error, refusals):
+                raise UserError(f"{self._name}: the exchange refuses: {reason}; correct the source") from error
             if isinstance(error, self._ccxt.RequestTimeout):
                 return Passing("no answer in time")
             known = isinstance(error, self._ccxt.NetworkError)

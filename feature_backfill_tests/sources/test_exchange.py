@@ -3,11 +3,12 @@
 import pandas as pd
 import pytest
 
+from feature_backfill.errors import RunError
 from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.sources import exchange
 from feature_backfill.store.database import connect
-from feature_backfill_tests.exchange.faults import short_page
-from feature_backfill_tests.exchange.scene import FIRST, NOW, OKX, OKX_SWAP, PERPETUAL, SPOT, TABLE
+from feature_backfill_tests.exchange.faults import down, short_page
+from feature_backfill_tests.exchange.scene import FIRST, NOW, OKX, OKX_SWAP, PERPETUAL, SPOT, TABLE, served_scene
 
 CLOSED = NOW.floor("h") - HOUR
 HOURS = len(hour_range(FIRST, CLOSED))
@@ -41,6 +42,28 @@ def test_only_the_exchanges_own_time_says_which_hours_have_closed(scene):
     assert scene.stored()["timestamp"].iloc[-1] == pd.Timestamp("2025-01-04 03:00")
     scene.served.clock.set(pd.Timestamp("2025-01-04 05:00:00"))
     assert list(scene.fetch().hours) == [pd.Timestamp("2025-01-04 04:00")]
+    scene.assert_table_is_what_the_exchange_holds()
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_clock_that_is_off_by_ten_minutes_changes_nothing(tmp_path, minutes):
+    """Ours and the exchange's differ, and an hour lies between the two."""
+    ours = pd.Timestamp.now(tz="UTC").tz_localize(None).floor("h")
+    with served_scene(tmp_path, ours - 60 * HOUR, ours + pd.Timedelta(minutes=minutes)) as scene:
+        scene.fetch(ours - 60 * HOUR)
+        assert scene.stored()["timestamp"].iloc[-1] == (ours - HOUR if minutes > 0 else ours - 2 * HOUR)
+        scene.assert_table_is_what_the_exchange_holds(ours - 60 * HOUR)
+
+
+def test_what_an_exchange_that_was_down_for_two_hours_has_missed_comes_in_one_fetch(scene, short_pauses):
+    scene.fetch()
+    scene.faults.switch_on(down)
+    for _ in range(2):
+        scene.later(hours=1)
+        with pytest.raises(RunError, match="no connection"):
+            scene.fetch()
+    scene.faults.clear()
+    assert list(scene.fetch().hours) == [CLOSED + HOUR, CLOSED + 2 * HOUR]
     scene.assert_table_is_what_the_exchange_holds()
 
 

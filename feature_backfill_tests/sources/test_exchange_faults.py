@@ -8,6 +8,7 @@ import pytest
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import HOUR
 from feature_backfill.sources import retrying
+from feature_backfill.sources.simulated.server import as_json
 from feature_backfill_tests.exchange import faults
 from feature_backfill_tests.exchange.faults import status
 from feature_backfill_tests.exchange.scene import NOW, OKX, SPOT
@@ -106,6 +107,20 @@ def test_an_address_that_is_no_exchange_is_said_at_once(scene):
     with pytest.raises(UserError, match="refused with HTTP 404; correct symbol or `api`"):
         scene.fetch()
     assert len(scene.exchange.log) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"code": -1121, "msg": "Invalid symbol."},
+        {"code": -2014, "msg": "API-key format invalid."},
+    ],
+)
+def test_a_refusal_in_an_answer_is_said_at_once(scene, answer):
+    scene.faults.switch_on(lambda _: as_json(answer), "klines")
+    with pytest.raises(UserError, match=f"the exchange refuses: .*{answer['msg']}.*; correct the source"):
+        scene.fetch()
+    assert scene.klines_asked() == 1
 
 
 def test_an_exchange_that_nobody_answers_for(scene):
