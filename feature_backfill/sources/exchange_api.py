@@ -16,7 +16,7 @@ from feature_backfill.sources.retrying import Passing, patiently, seconds_to_wai
 from feature_backfill.store.ohlcv import OHLCV_COLUMNS
 
 SMALLEST_PAGE = 100
-"""Hours of a page where ccxt does not know the exchange's limit. Every exchange is known to serve as many."""
+"""Hours of a page where ccxt does not know the exchange's limit: a guess on the low side."""
 
 MAY_PASS = {403, 408, 418, 425, 429}
 """Of the HTTP statuses 400 to 499, those that say: not now. A firewall answers 403 to what comes too often."""
