@@ -126,6 +126,7 @@ def weather(folder, chance, rounds):
             storm.assert_no_open_candle_was_stored()
         scene.faults.clear()
         storm.put_back()
+        scene.later(hours=5)  # past all that the clock had reached before it was set back
         scene.fetch(FIRST, since=FIRST, archive=scene.exchange.url, refetch_hours=REFETCH_HOURS)
         scene.assert_table_is_what_the_exchange_holds(FIRST)
         assert scene.absent().empty
