@@ -13,6 +13,7 @@ PARTS = {
     "store": "benchmarks.storing",
     "bookkeeping": "benchmarks.bookkeeping",
     "commands": "benchmarks.commands",
+    "fetch": "benchmarks.fetching",
     "talib": "benchmarks.talib_values",
 }
 

@@ -47,7 +47,10 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     _add_import(
-        commands.add_parser("import-ohlcv", help="bring CSV or Parquet files of hourly bars into a DuckDB table")
+        commands.add_parser("import-ohlcv", help="bring files of hourly bars (CSV, Parquet, zip) into a DuckDB table")
+    )
+    _add_fetch(
+        commands.add_parser("fetch", help="bring a market's OHLCV up to date from its exchange, or from its folder")
     )
     _add_export(
         commands.add_parser("export", help="stored rows of a feature key into Parquet, one file or one a month")
@@ -130,10 +133,21 @@ def _add_selftest(command: argparse.ArgumentParser) -> None:
 
 def _add_import(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet: timestamp, open, high, low, close, volume"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="CSV or Parquet: timestamp, open, high, low, close, volume; or an exchange's klines, also packed",
     )
     command.add_argument("--duckdb", type=Path, required=True, help="database of the table; made if missing")
     command.add_argument("--table", required=True, help="table to insert into or update by timestamp; made if missing")
+
+
+def _add_fetch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("market", metavar="MARKET", help="market of configs/ whose source is an exchange or a folder")
+    command.add_argument(
+        "--since", help="first hour to look at, also for hours that were given up (the market's first hour)"
+    )
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:

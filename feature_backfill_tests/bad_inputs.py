@@ -21,7 +21,8 @@ import pandas as pd
 import pytest
 
 from feature_backfill.hours import HOUR, last_closed_hour
-from feature_backfill_tests.csv_files import HEADER, SOUND, rows
+from feature_backfill.sources import retrying
+from feature_backfill_tests.csv_files import HEADER, SOUND, kline, rows, zipped
 from feature_backfill_tests.full_disk import no_room
 from feature_backfill_tests.holders import held_by_another_process
 from feature_backfill_tests.markets import FIRST, LAST, LOOKBACK, TABLE, WHERE, window
@@ -230,6 +231,35 @@ def twice() -> list[str]:
     return described(YAML)()
 
 
+def fetch(*arguments: str) -> Callable[[], list[str]]:
+    """A fetch where the only market is one whose table somebody else fills."""
+
+    def given() -> list[str]:
+        described(YAML)()
+        return ["fetch", *arguments]
+
+    return given
+
+
+def fetched(exchange: str, symbol: str) -> Callable[[], list[str]]:
+    """A fetch from an exchange whose address nobody listens at."""
+
+    def given() -> list[str]:
+        source = f"table: {TABLE}, exchange: {exchange}, symbol: {symbol}, archive: none, api: 'http://127.0.0.1:9'"
+        described(YAML.replace(f"table: {TABLE}", source))()
+        return ["fetch", "small"]
+
+    return given
+
+
+@contextmanager
+def without_pauses() -> Iterator[None]:
+    """What failed is asked for again at once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retrying, "PAUSES_S", ())
+        yield
+
+
 def export(*flags: str, file: str = "out.parquet") -> list[str]:
     return ["export", file, "--feat-duckdb", TARGET, "--feature-key", "short", *flags]
 
@@ -304,6 +334,12 @@ CASES = {
         Case("random bytes", "CSV must be UTF-8 text", imported(b"\x00\xff\xfe" * 1000)),
         Case("not Parquet in spite of its name", "cannot read ohlcv.parquet", imported("PAR1", "ohlcv.parquet")),
         Case("another file type", "is neither .csv nor .parquet", imported("x", "ohlcv.xlsx")),
+        Case("not a zip in spite of its name", "is no zip file, or is damaged", imported("<html>404</html>", "klines.zip")),
+        Case("not gzip in spite of its name", "is no gzip file, or is damaged", imported(rows(f"2025-01-01,{SOUND}"), "klines.csv.gz")),
+        Case("a zip of something else", "must hold one CSV file and nothing else; it holds readme.txt", imported(zipped(("readme.txt", "x")), "klines.zip")),
+        Case("a zip of two files", "must hold one CSV file and nothing else; it holds 2 entries", imported(zipped(("a.csv", "x"), ("b.csv", "x")), "klines.zip")),
+        Case("a zip that unpacks to 50 MB of zeros", "unpacks to more than", imported(zipped(("a.csv", b"0" * 50_000_000)), "klines.zip")),
+        Case("accepted: an exchange's klines in a zip, without a header, in microseconds", "2 rows new", imported(zipped(("a.csv", "\n".join(kline(stamp) for stamp in (1735689600000000, 1735693200000000)))), "klines.zip"), DONE),
         Case("a missing file", "no file nowhere.csv", lambda: ["import-ohlcv", "nowhere.csv", "--duckdb", "new.duckdb", "--table", TABLE]),
         Case("a named pipe", "no file pipe.csv", piped),
         Case("imported into a table of features", "is no OHLCV table", lambda: [*imported(rows(f"2025-01-01,{SOUND}"), into=TARGET)(), "--table", "features"]),
@@ -422,6 +458,13 @@ CASES = {
         Case("hours without rows", "no row of short", exported("--start", "2020-01-01", "--end", "2020-01-02")),
         Case("without a database", "name the database of the features", lambda: ["export", "out.parquet", "--feature-key", "short"]),
     ],
+    "Fetch": [
+        Case("a market that nobody has described", "no market btc in configs/, which has small", fetch("btc")),
+        Case("--since that does not parse", "--since: not a timestamp: 'soon'", fetch("small", "--since", "soon")),
+        Case("an exchange that ccxt does not know", "ccxt knows no exchange binanse (closest: binance", fetched("binanse", "BTC/USDT")),
+        Case("an exchange that nobody answers for is a failure", "no connection", fetched("binance", "BTC/USDT"), FAILED, meanwhile=without_pauses),
+        Case("accepted: a market whose table somebody else fills", "filled by somebody else: 0 rows new", fetch("small"), DONE),
+    ],
     "YAML of a market": [
         Case("an unknown field", "base_hour: unknown field; allowed are key, base_hours", configured("base_hours", "base_hour")),
         Case("a missing field", "target_database: Field required", configured(f"target_database: ../{TARGET}\n", "")),
@@ -451,6 +494,8 @@ CASES = {
         Case("a known gap off the hour", "known_gaps.0.last: 2025-01-02T00:30 is not on the hour", configured("name: small", "known_gaps: [{first: 2025-01-02, last: 2025-01-02T00:30, note: outage}]\nname: small")),
         Case("an hour in two known gaps", "known_gaps: two of them hold the hour 2025-01-02", configured("name: small", "known_gaps: [{first: 2025-01-01, last: 2025-01-02, note: a}, {first: 2025-01-02, last: 2025-01-03, note: b}]\nname: small")),
         Case("a link that is a script", "links.chart: String should match pattern", configured("name: small", "links: {chart: 'javascript:alert(1)'}\nname: small")),
+        Case("an exchange without a symbol", "source.symbol: Field required", configured(f"table: {TABLE}", f"table: {TABLE}, exchange: binance")),
+        Case("an exchange and a folder", "a market has either an exchange or a folder; remove one of the two", configured(f"table: {TABLE}", f"table: {TABLE}, exchange: binance, symbol: BTC/USDT, folder: ..")),
         Case("a feature key that no market has", "have the feature key 'short'", configured("key: short", "key: other")),
         Case("flags that contradict the YAML", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
         Case("another file that names the same market", "use the same market name", twice),

@@ -25,11 +25,10 @@ def ohlcv_asset(market: Market) -> dg.AssetSpec:
     """The source table. An hour without a row stays missing."""
     columns = [dg.TableColumn("timestamp", "timestamp", "opening time of the bar, UTC")]
     columns += [dg.TableColumn(name, "double") for name in COLUMNS]
-    filled = f"imported from the files of {market.source.folder}" if market.source.folder else "filled by somebody else"
     return dg.AssetSpec(
         ohlcv_key(market),
         description=(
-            f"Hourly bars of {market.name} in table {market.source.table}, {filled}. "
+            f"Hourly bars of {market.name} in table {market.source.table}, {market.source.origin}. "
             "An hour that the table lacks stays missing, and turns green once it is filled. "
             f"Its checks are on {asset_link(checks_key(ohlcv_key(market)), 'checks')}."
         ),

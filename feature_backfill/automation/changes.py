@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-SUFFIXES = (".csv", ".parquet")
+from feature_backfill.store.files import SUFFIXES
+
 RECENT = 20
 """So many files of a folder, those modified last, are remembered one by one."""
 
@@ -58,10 +59,10 @@ def database_state(path: Path) -> str:
 
 
 def folder_state(folder: Path) -> dict[str, str]:
-    """The state of each CSV and Parquet file in a folder, by file name. Empty if the folder does not exist."""
+    """The state of each file in a folder that can be imported, by file name. Empty if the folder does not exist."""
     if not folder.is_dir():
         return {}
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES) and path.is_file())
     states = {path.name: file_state(path) for path in files}
     return {name: state for name, state in states.items() if state != NO_FILE}
 

@@ -33,7 +33,7 @@ NAMED_FILES = 10
 class ImportConfig(dg.Config):
     """Which files of the market's folder a run imports."""
 
-    files: list[str] = Field(default=[], description="File names in the folder. Empty: all CSV and Parquet files.")
+    files: list[str] = Field(default=[], description="File names in the folder. Empty: all that can be imported.")
 
 
 def import_job_name(market: Market) -> str:
@@ -52,7 +52,7 @@ def import_job(market: Market) -> dg.JobDefinition:
     @dg.op(name=f"{market.name}__import", pool=writer_pool(market), out=dg.Out(dg.Nothing))
     def import_op(context: dg.OpExecutionContext, config: ImportConfig) -> None:
         present = folder_state(folder)
-        failures = [f"no CSV or Parquet file {name} in {folder}" for name in config.files if name not in present]
+        failures = [f"no file {name} that can be imported in {folder}" for name in config.files if name not in present]
         for name in [name for name in config.files or present if name in present]:
             try:
                 report = import_files([folder / name], market.source.database, market.source.table)
@@ -71,7 +71,7 @@ def import_job(market: Market) -> dg.JobDefinition:
     @dg.job(
         name=import_job_name(market),
         description=(
-            f"Imports the CSV and Parquet files of {folder} into {market.source.table}. "
+            f"Imports the files of {folder} into {market.source.table}. "
             "Importing a file again changes nothing; a changed file updates its hours."
         ),
         executor_def=dg.in_process_executor,

@@ -7,6 +7,7 @@ from feature_backfill.config.markets import CONFIGS_VARIABLE, BrokenMarket, Mark
 from feature_backfill.config.schema import (
     LONGEST_LOOKBACK_HOURS,
     OTHER_JOBS,
+    ExchangeSource,
     FeatureSet,
     HourlySchedule,
     KnownGap,
@@ -21,6 +22,7 @@ __all__ = [
     "LONGEST_LOOKBACK_HOURS",
     "OTHER_JOBS",
     "BrokenMarket",
+    "ExchangeSource",
     "FeatureSet",
     "HourlySchedule",
     "KnownGap",

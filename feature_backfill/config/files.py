@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from feature_backfill.config.schema import FeatureSet, HourlySchedule, KnownGap, Market, OhlcvSource
+from feature_backfill.config.schema import SOURCES, FeatureSet, HourlySchedule, KnownGap, Market
 from feature_backfill.errors import UserError
 
 
@@ -56,7 +56,10 @@ class _Loader(yaml.SafeLoader):
 
 def _described(error: ErrorDetails) -> str:
     """One validation error as `field: what is wrong`; for an unknown field, with the fields that are allowed there."""
-    place = ".".join(str(part) for part in error["loc"])
+    location = error["loc"]
+    if location[:1] == ("source",):  # the tag of the kind of source is not in the YAML
+        location = location[:1] + location[2:]
+    place = ".".join(str(part) for part in location)
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list")
     if error["type"] == "extra_forbidden":
         return f"{place}: unknown field; allowed are {', '.join(_fields_at(error['loc']))}"
@@ -66,8 +69,9 @@ def _described(error: ErrorDetails) -> str:
 
 def _fields_at(location: tuple[str | int, ...]) -> list[str]:
     """The fields that are allowed beside the one at a location."""
+    if location[0] == "source":
+        return list(SOURCES[str(location[1])].model_fields)
     nested: dict[str, type[BaseModel]] = {
-        "source": OhlcvSource,
         "feature_sets": FeatureSet,
         "schedule": HourlySchedule,
         "known_gaps": KnownGap,

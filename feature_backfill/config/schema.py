@@ -15,8 +15,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     ValidationInfo,
     model_validator,
 )
@@ -31,7 +33,7 @@ from feature_backfill.hours import EARLIEST, hour_range, to_utc
 from feature_backfill.paths import absolute
 
 LONGEST_LOOKBACK_HOURS = 24 * 366
-OTHER_JOBS = ("checks", "import_files", "repair")
+OTHER_JOBS = ("checks", "fetch", "import_files", "repair")
 """Names of the jobs that a market has in addition to those of its feature sets. No slug may equal one of them."""
 
 
@@ -97,13 +99,61 @@ class _Schema(BaseModel):
 class OhlcvSource(_Schema):
     """An hourly OHLCV table with the columns timestamp, open, high, low, close and volume.
 
-    folder: CSV and Parquet files in it are imported into the table whenever they appear or change. Without a folder,
-    somebody else fills the table and the project only reads it.
+    folder: CSV, Parquet, .zip and .csv.gz files in it are imported into the table whenever they appear or change.
+    Without a folder, somebody else fills the table and the project only reads it.
     """
 
     database: ConfigPath
     table: Annotated[str, Field(min_length=1)]
     folder: ConfigPath | None = None
+
+    @property
+    def origin(self) -> str:
+        """Who fills the table, in words."""
+        return "filled by somebody else" if self.folder is None else f"imported from the files of {self.folder}"
+
+
+class ExchangeSource(OhlcvSource):
+    """A table that is filled from an exchange: history from its archive of files, the rest from its API.
+
+    exchange, symbol: as ccxt spells them, such as binanceusdm and BTC/USDT:USDT.
+    refetch_hours: how many of the last hours each fetch asks for again, to find those that the exchange restated.
+    restated: what becomes of feature rows that rest on restated hours: they are shown as stale, or recomputed.
+    archive: where the exchange's files are: "auto" for those that are known, "none", or a base address.
+    api: a base address that takes the place of the exchange's own.
+    """
+
+    exchange: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    symbol: Annotated[str, Field(min_length=1)]
+    refetch_hours: Annotated[int, Field(ge=0, le=24 * 31, strict=True)] = 48
+    restated: Literal["show", "recompute"] = "show"
+    archive: Annotated[str, Field(pattern=r"^(auto|none|https?://.+)$")] = "auto"
+    api: HttpLink | None = None
+
+    @model_validator(mode="after")
+    def _only_the_exchange_fills_the_table(self) -> "ExchangeSource":
+        if self.folder is not None:
+            raise ValueError("a market has either an exchange or a folder; remove one of the two")
+        return self
+
+    @property
+    def origin(self) -> str:
+        """Who fills the table, in words."""
+        return f"fetched from {self.exchange}, {self.symbol}"
+
+
+SOURCES: dict[str, type[OhlcvSource]] = {"table": OhlcvSource, "exchange": ExchangeSource}
+"""The kinds of sources, by the tag that a wrong field's place has behind `source`."""
+
+
+def _kind_of_source(source: Any) -> str:
+    names_an_exchange = "exchange" in source if isinstance(source, dict) else isinstance(source, ExchangeSource)
+    return "exchange" if names_an_exchange else "table"
+
+
+Source = Annotated[
+    Annotated[OhlcvSource, Tag("table")] | Annotated[ExchangeSource, Tag("exchange")], Discriminator(_kind_of_source)
+]
 
 
 class HourlySchedule(_Schema):
@@ -200,7 +250,7 @@ class Market(_Schema):
 
     name: Name
     first_hour: Hour
-    source: OhlcvSource
+    source: Source
     target_database: ConfigPath
     feature_sets: tuple[FeatureSet, ...]
     schedule: HourlySchedule = HourlySchedule()

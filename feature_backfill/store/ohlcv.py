@@ -19,8 +19,9 @@ from feature_backfill.store.schema import describe_table, has_table
 
 OHLCV_COLUMNS = ("timestamp", *COLUMNS)
 
-# The imported rows appear to DuckDB under this name, which must not hide a table of the database.
-_INCOMING = "__incoming_ohlcv__"
+INCOMING = "__incoming_ohlcv__"
+"""The imported rows appear to DuckDB under this name, which must not hide a table of the database."""
+
 _ON_THE_HOUR = "timestamp = date_trunc('hour', timestamp)"
 
 
@@ -92,13 +93,23 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
 
     Raises UserError if the table cannot take the rows.
     """
+    with incoming_rows(connection, table, ohlcv):
+        return upsert_incoming(connection, table)
+
+
+@contextmanager
+def incoming_rows(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.DataFrame) -> Iterator[None]:
+    """A transaction in which SQL sees the rows under the name INCOMING. A missing table is created first.
+
+    Raises UserError if the table does not take the rows.
+    """
     try:
         missing = not has_table(connection, table)
-        with _incoming(connection, ohlcv), transaction(connection):
+        with _registered(connection, ohlcv), transaction(connection):
             if missing:
                 values = ", ".join(f"{column} DOUBLE" for column in COLUMNS)
                 connection.execute(f"CREATE TABLE {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
-            return _upsert_incoming(connection, table)
+            yield
     except (duckdb.ConstraintException, duckdb.ProgrammingError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
@@ -106,7 +117,19 @@ def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.Da
         ) from error
 
 
-def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upserted:
+def same_hour(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """SQL that is true where a row `stored` of the table and a row `incoming` are of one hour."""
+    return f"{in_utc('timestamp', _column_types(connection, table)['timestamp'])} = incoming.timestamp"
+
+
+def differs() -> str:
+    """SQL that is true where the values of a row `stored` and a row `incoming` differ."""
+    stored, incoming = (f"({', '.join(f'{side}.{column}' for column in COLUMNS)})" for side in ("stored", "incoming"))
+    return f"{stored} IS DISTINCT FROM {incoming}"
+
+
+def upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upserted:
+    """Insert and update as upsert_ohlcv does, within the block of incoming_rows."""
     types = _column_types(connection, table)
     inexact = [f"{column} {types[column]}" for column in COLUMNS if types[column] != "DOUBLE"]
     if inexact:
@@ -115,22 +138,18 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
             "an import writes DOUBLE: import into another table or change the types with ALTER TABLE"
         )
     extra = extra_columns(connection, table, OHLCV_COLUMNS)
-    match = f"{in_utc('timestamp', types['timestamp'])} = incoming.timestamp"
-    stored_values, incoming_values = (
-        f"({', '.join(f'{side}.{column}' for column in COLUMNS)})" for side in ("stored", "incoming")
-    )
-    differs = f"{stored_values} IS DISTINCT FROM {incoming_values}"
+    match = same_hour(connection, table)
     verdicts = connection.execute(
         f"""
-        SELECT incoming.timestamp AS hour, count(stored.timestamp) = 0 AS new, bool_or({differs}) AS differs
-        FROM {_INCOMING} AS incoming LEFT JOIN {quoted(table)} AS stored ON {match}
+        SELECT incoming.timestamp AS hour, count(stored.timestamp) = 0 AS new, bool_or({differs()}) AS differs
+        FROM {INCOMING} AS incoming LEFT JOIN {quoted(table)} AS stored ON {match}
         GROUP BY hour ORDER BY hour
         """
     ).df()
     connection.execute(
         f"""
         UPDATE {quoted(table)} AS stored SET {", ".join(f"{column} = incoming.{column}" for column in COLUMNS)}
-        FROM {_INCOMING} AS incoming WHERE {match} AND {differs}
+        FROM {INCOMING} AS incoming WHERE {match} AND {differs()}
         """
     )
     written = {"timestamp": _as_stored("timestamp", types["timestamp"]), **{column: column for column in COLUMNS}}
@@ -139,7 +158,7 @@ def _upsert_incoming(connection: duckdb.DuckDBPyConnection, table: str) -> Upser
     connection.execute(
         f"""
         INSERT INTO {quoted(table)} ({", ".join(written)}) SELECT {", ".join(written.values())}
-        FROM {_INCOMING} AS incoming ANTI JOIN {quoted(table)} AS stored ON {match} ORDER BY timestamp
+        FROM {INCOMING} AS incoming ANTI JOIN {quoted(table)} AS stored ON {match} ORDER BY timestamp
         """
     )
     new, changed = verdicts["new"], verdicts["differs"] & ~verdicts["new"]
@@ -158,13 +177,13 @@ def _as_stored(stamp: str, sql_type: str) -> str:
 
 
 @contextmanager
-def _incoming(connection: duckdb.DuckDBPyConnection, ohlcv: pd.DataFrame) -> Iterator[None]:
-    """Let SQL see the rows under the name _INCOMING."""
-    connection.register(_INCOMING, ohlcv[list(OHLCV_COLUMNS)].astype({"timestamp": "datetime64[us]"}))
+def _registered(connection: duckdb.DuckDBPyConnection, ohlcv: pd.DataFrame) -> Iterator[None]:
+    """Let SQL see the rows under the name INCOMING."""
+    connection.register(INCOMING, ohlcv[list(OHLCV_COLUMNS)].astype({"timestamp": "datetime64[us]"}))
     try:
         yield
     finally:
-        connection.unregister(_INCOMING)
+        connection.unregister(INCOMING)
 
 
 def _read(

@@ -1,0 +1,90 @@
+"""`feature-backfill fetch`: a market's OHLCV brought up to date from its exchange, or from its folder."""
+
+import argparse
+import sys
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from feature_backfill.assets.ohlcv import report_ohlcv
+from feature_backfill.commands.shared.hours import parsed_hour
+from feature_backfill.commands.shared.instance import dagster_instance
+from feature_backfill.commands.shared.market import market_named
+from feature_backfill.config import Market, read_markets
+from feature_backfill.errors import shortened
+from feature_backfill.hours import contiguous_runs
+from feature_backfill.sources.registry import bring
+from feature_backfill.sources.source import Brought
+
+LISTED_RANGES = 3
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Fetch, say what came from where, and report the hours to Dagster: also those that came before a failure."""
+    market = market_named(read_markets(), options.market)
+    since = parsed_hour("--since", options.since)
+    brought = Brought()
+    try:
+        with _Bar() as bar:
+            bring(market, None if since is None else since.ceil("h"), brought=brought, progress=bar.show)
+    except BaseException:
+        if len(brought.hours):
+            _report(market, brought)
+        raise
+    _report(market, brought)
+    return 0
+
+
+def _report(market: Market, brought: Brought) -> None:
+    if len(brought.hours):
+        with dagster_instance() as instance:
+            report_ohlcv(instance, market, brought.hours)
+    print("\n".join(_lines(market, brought)))
+
+
+def _lines(market: Market, brought: Brought) -> list[str]:
+    origins = ", ".join(f"{origin} {count}" for origin, count in brought.new.items() if count)
+    new = sum(brought.new.values())
+    lines = [
+        f"{market.source.table} of {market.source.database}, {market.source.origin}: {new} rows new"
+        f"{f' ({origins})' if origins else ''}, {brought.changed} changed, {brought.same} the same"
+    ]
+    if len(brought.restated):
+        lines.append(
+            f"restated {_hours(brought.restated)}; the old values are in ohlcv_restated, and recompute-stale computes "
+            "the rows that rest on them"
+        )
+    if len(brought.absent):
+        lines.append(f"not on the exchange: {_hours(brought.absent)}")
+    given_up = brought.absent.intersection(brought.for_good)
+    if len(given_up):
+        lines.append(f"asked for in vain for a day, and not asked for again without --since: {_hours(given_up)}")
+    return lines + [f"warning: {warning}" for warning in brought.warnings]
+
+
+def _hours(hours: pd.DatetimeIndex) -> str:
+    runs = [f"{first:%Y-%m-%d %H:%M} .. {last:%Y-%m-%d %H:%M}" for first, last in contiguous_runs(hours)]
+    return f"{len(hours)} hours, {shortened(runs, LISTED_RANGES)}"
+
+
+class _Bar:
+    """Bars on standard error while that is a terminal, one for each thing that goes on."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Draw how far it is."""
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what)
+        self._progress.update(self._tasks[what], completed=done, total=total)
