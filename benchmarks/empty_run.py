@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from feature_backfill.dagster_internals.reports import report_hours, reported_already
+from feature_backfill.dagster_internals.reports import EventOfHours, report_hours, reported_already, skipped
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
@@ -25,7 +25,7 @@ def _bars(name: str, reporting: bool = True) -> dg.AssetsDefinition:
         """Materialize every hour of a range."""
         if not reporting:
             return dg.MaterializeResult()
-        report_hours(context, [(dg.AssetMaterialization(context.asset_key), list(context.partition_keys))])
+        report_hours(context, [EventOfHours(dg.AssetMaterialization(context.asset_key), context.partition_keys)])
         return reported_already()
 
     return bars
@@ -35,11 +35,16 @@ def _bars(name: str, reporting: bool = True) -> dg.AssetsDefinition:
 def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
     """Leave every tenth hour out, as features of hours that cannot be computed are."""
     hours = context.partition_keys
-    skipped = hours[9::10]
-    computed = [hour for hour in hours if hour not in set(skipped)]
+    left_out = set(hours[9::10])
     materialized = dg.AssetMaterialization(context.asset_key, metadata={"row": "computed"})
-    observed = dg.AssetObservation(context.asset_key, metadata={"skipped": "a gap"})
-    report_hours(context, [(materialized, computed), (observed, skipped)])
+    gap = skipped(context.asset_key, {"skipped": "a gap"})
+    report_hours(
+        context,
+        [
+            EventOfHours(materialized, [hour for hour in hours if hour not in left_out]),
+            EventOfHours(gap, sorted(left_out)),
+        ],
+    )
     yield from ()
 
 

@@ -193,10 +193,10 @@ def planned_subset(entry: EventLogEntry) -> Any:
 
 def bare(entry: EventLogEntry) -> EventLogEntry:
     """An entry of a step without what its partitions need not repeat: the log of the run has it once."""
-    event = entry.get_dagster_event()
-    return entry._replace(
-        dagster_event=event._replace(logging_tags={}, message=None, node_handle=None, pid=None, step_handle=None)
+    event = entry.get_dagster_event()._replace(
+        logging_tags={}, message=None, node_handle=None, pid=None, step_handle=None, step_kind_value=None
     )
+    return entry._replace(dagster_event=event, user_message="")
 
 
 def _without_defaults(node: Any) -> Any:

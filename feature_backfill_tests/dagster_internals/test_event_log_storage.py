@@ -132,7 +132,7 @@ query Market($keys: [AssetKeyInput!]!, $hours: [String!]!) {
     assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } }
     latestMaterializationByPartition(partitions: $hours) { partition runId metadataEntries { label } }
     latestRunForPartition(partition: "2024-01-01-13:00") { runId status }
-    assetMaterializations { partition runId metadataEntries { label } }
+    assetMaterializations { partition runId stepKey label metadataEntries { label } }
   }
   assetsLatestInfo(assetKeys: $keys) {
     latestRun { runId status } inProgressRunIds unstartedRunIds latestMaterialization { partition runId }
