@@ -19,6 +19,7 @@ Rests on these facts of Dagster 1.13.27, none of them public:
 * `serialize_value` writes JSON with a space after each colon, where `PartitionedEntry.texts` writes none.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,9 @@ from feature_backfill.errors import UserError
 LONG_JSON = '{"__class__": "'
 _OWES_SPACE, _OWES_NONE = "PRAGMA user_version = 1", "PRAGMA user_version = 0"
 """What a database keeps of a compaction until its file is rewritten. Neither Dagster nor SQLite uses this number."""
+
+SHORTENED_WITHIN_S = 30
+"""How long to wait until a rewritten file is shorter. If others keep it from that, it becomes so when they close it."""
 
 _ROWS = SqlEventLogStorageTable
 _COLUMNS = SqlEventLogStorageTable.c
@@ -210,7 +214,15 @@ def _give_back(storage: BatchedSqliteEventLogStorage, shard: str) -> None:
         with storage.run_connection(shard) as connection:
             connection.exec_driver_sql("VACUUM")
             connection.exec_driver_sql(_OWES_NONE)
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            deadline = time.monotonic() + SHORTENED_WITHIN_S
+            while _is_busy(connection) and time.monotonic() < deadline:
+                time.sleep(0.2)
+
+
+def _is_busy(connection: db.Connection) -> bool:
+    """Have SQLite bring what it keeps beside a file into the file; True if others are at it just now."""
+    busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    return bool(busy)
 
 
 def _give_back_index(
