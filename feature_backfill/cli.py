@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     _add_prune(commands.add_parser("prune", help="forget rows that were replaced long ago"))
     _add_convert(commands.add_parser("convert", help="rewrite a DuckDB file so that it takes an eighth of the space"))
     _add_repair(commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time"))
+    _add_compact_records(
+        commands.add_parser("compact-records", help="have Dagster's records of earlier versions take less space")
+    )
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     return root
 
@@ -221,6 +224,10 @@ def _add_repair(command: argparse.ArgumentParser) -> None:
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
+
+
+def _add_compact_records(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dry-run", action="store_true", help="say what it would save, write nothing")
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.assets.target import target_database, target_key
 from feature_backfill.automation.broken import broken_check, broken_sensor
 from feature_backfill.automation.checks import checks_job, checks_schedule
+from feature_backfill.automation.compaction import compaction_job
 from feature_backfill.automation.dry_run import plan_job
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
@@ -45,7 +46,11 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
     # Without a backfill policy, a range would become one run for each hour. Dagster 1.13 still calls the policies beta.
     warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
     market_definitions = [_market_definitions(market) for market in markets]
-    rest = dg.Definitions(resources={"progress": progress or ProgressListener()}, executor=dg.in_process_executor)
+    rest = dg.Definitions(
+        jobs=[compaction_job()],
+        resources={"progress": progress or ProgressListener()},
+        executor=dg.in_process_executor,
+    )
     return dg.Definitions.merge(*market_definitions, rest)
 
 

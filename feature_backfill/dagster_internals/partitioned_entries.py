@@ -142,8 +142,7 @@ class PartitionedEntry:
         return _MARKS.sub("%s", text), used
 
     def _put_marks(self, data: dict[str, Any], mark: Callable[[Sequence[object]], str]) -> None:
-        specific = data["dagster_event"]["event_specific_data"]
-        event = next((specific[name] for name in _EVENT_FIELDS if name in specific), specific)
+        event = asset_event_json(data)
         event["partition"] = mark(self.partitions)
         if self.times is not None:
             data["timestamp"] = mark(self.times)
@@ -197,6 +196,12 @@ def bare(entry: EventLogEntry) -> EventLogEntry:
         logging_tags={}, message=None, node_handle=None, pid=None, step_handle=None, step_kind_value=None
     )
     return entry._replace(dagster_event=event, user_message="")
+
+
+def asset_event_json(data: dict[str, Any]) -> dict[str, Any]:
+    """The part of an asset event's entry, as JSON, that has the partition, the tags and the metadata."""
+    specific: dict[str, Any] = data["dagster_event"]["event_specific_data"]
+    return next((specific[name] for name in _EVENT_FIELDS if name in specific), specific)
 
 
 def _without_defaults(node: Any) -> Any:

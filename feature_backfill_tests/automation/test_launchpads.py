@@ -17,6 +17,7 @@ OPTIONS = {
     "small__short__plan": {"small__short__plan_op": {"start": "", "end": "", "overwrite": False}},
     "small__repair": {"small__repair_op": {"dry_run": False}},
     "small__import_files": {"small__import": {"files": []}},
+    "compact_records": {"compact_records_op": {"dry_run": False}},
     "small__checks": {"small__features__short_checks": {"hours": None, "seed": None}},
 }
 
