@@ -107,14 +107,15 @@ def page(instance: dg.DagsterInstance) -> Any:
 
 
 def described(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str | None, str | None]]:
-    """The lines of a run about asset events: type, hour and description."""
+    """The lines of a run about asset events: type, hour and range."""
     found = []
     for entry in instance.all_logs(run_id, of_type=BULK_TYPES):
         event = entry.get_dagster_event()
         data: Any = event.event_specific_data
         names = ("materialization", "asset_observation", "asset_materialization_failure")
         of_hour = next((getattr(data, name) for name in names if hasattr(data, name)), None)
-        found.append((event.event_type_value, event.partition, of_hour.description if of_hour else None))
+        hours = of_hour.metadata.get("hours") if of_hour else None
+        found.append((event.event_type_value, event.partition, hours.value if hours else None))
     return found
 
 
