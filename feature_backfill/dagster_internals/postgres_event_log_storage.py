@@ -8,9 +8,8 @@ So a line of the log has no asset key here. The rows of the partitions, which ha
 log of a run is read.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import sqlalchemy as db
@@ -22,6 +21,8 @@ from dagster._serdes import ConfigurableClassData, deserialize_value
 from dagster_postgres import PostgresEventLogStorage
 
 from feature_backfill.dagster_internals.bulk_events import BULK_TYPES, EventsInBulk, Row
+
+_WRITE_ALONE = db.text(f"LOCK TABLE {SqlEventLogStorageTable.name} IN SHARE ROW EXCLUSIVE MODE")
 
 
 class BatchedPostgresEventLogStorage(EventsInBulk, PostgresEventLogStorage):
@@ -51,14 +52,27 @@ class BatchedPostgresEventLogStorage(EventsInBulk, PostgresEventLogStorage):
         """The one table."""
         return self.index_transaction()
 
+    @contextmanager
+    def rows_transaction(self) -> Iterator[db.Connection]:
+        """A transaction in which others read events but wait before they add any.
+
+        Dagster remembers the newest event that it has seen of an asset, and later asks for those with higher ids. It
+        would never see events that got their ids first and were committed last.
+        """
+        with self.index_transaction() as connection:
+            connection.execute(_WRITE_ALONE)
+            yield connection
+
     def log_line(self, event: EventLogEntry) -> Row:
         """The row as Dagster writes it, but hidden from questions about the asset."""
         return self._event_to_row(event) | {"asset_key": None, "partition": None}
 
     def store_each(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
-        """Store asset events of one run as Dagster does, those of one type at a time."""
-        for _, alike in groupby(events, key=lambda event: event.dagster_event_type):
-            PostgresEventLogStorage.store_event_batch(self, list(alike))
+        """Store asset events of one run in one transaction."""
+        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+        with self.rows_transaction() as connection:
+            ids = connection.scalars(insert, [self._event_to_row(event) for event in events]).all()
+            self.note_each(connection, events, ids)
 
     def get_records_for_run(
         self,
