@@ -79,7 +79,7 @@ def _programs() -> Path:
 def storage(kind: str, url: str) -> dict[str, Any]:
     """The lines of a `dagster.yaml` that put Dagster's own storage of runs, event logs or schedules on PostgreSQL."""
     class_name = f"Postgres{kind.title().replace('_', '')}Storage"
-    return _storage(kind, f"dagster_postgres.{kind}_storage", class_name, url)
+    return _storage(kind, "dagster_postgres", class_name, url)
 
 
 def batched(url: str) -> dict[str, Any]:
