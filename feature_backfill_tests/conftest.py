@@ -1,3 +1,4 @@
+import sqlite3
 from functools import partial
 
 import dagster as dg
@@ -6,6 +7,7 @@ import sqlalchemy
 
 from feature_backfill.commands.shared.instance import local_instance
 from feature_backfill_tests.homes import new_home
+from feature_backfill_tests.postgres import new_home_on_postgres, postgres_server
 
 FIGURES = "figures"
 
@@ -42,17 +44,29 @@ def no_waiting_for_the_disk():
     """Dagster's records are not flushed to the disk in this module, which no test of it needs."""
 
     def unsynchronized(connection, _):
-        connection.execute("PRAGMA synchronous = OFF")
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "connect", unsynchronized)
     yield
     sqlalchemy.event.remove(sqlalchemy.Engine, "connect", unsynchronized)
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server. Tests that ask for it have the marker postgres."""
+    with postgres_server() as server:
+        yield server
+
+
 @pytest.fixture
-def dagster_home(tmp_path, monkeypatch):
-    """A DAGSTER_HOME with the shipped dagster.yaml."""
-    home = new_home(tmp_path / "dagster_home")
+def dagster_home(request, tmp_path, monkeypatch):
+    """A DAGSTER_HOME with the shipped dagster.yaml; for tests ON_EITHER also one with the records in PostgreSQL."""
+    folder = tmp_path / "dagster_home"
+    if getattr(request, "param", "sqlite") == "postgres":
+        home = new_home_on_postgres(folder, request.getfixturevalue("postgres").new_database())
+    else:
+        home = new_home(folder)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     return home
 

@@ -64,6 +64,10 @@ class EventsInBulk(SqlEventLogStorage):
         """A connection to the log of a run, in a transaction."""
 
     @abstractmethod
+    def rows_transaction(self) -> AbstractContextManager[db.Connection]:
+        """A connection to the index, in a transaction during which no other one adds events."""
+
+    @abstractmethod
     def log_line(self, event: EventLogEntry) -> Row:
         """The row of the log of a run for an event that the index has partition by partition."""
 
@@ -125,7 +129,7 @@ class EventsInBulk(SqlEventLogStorage):
             return
         with self.log_transaction(run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), [self.log_line(entry.line) for entry in entries])
-        with self.index_transaction() as connection:
+        with self.rows_transaction() as connection:
             for entry in entries:
                 insert_rows(connection, self._rows(entry))
             self._note_assets(connection, entries)
@@ -143,6 +147,15 @@ class EventsInBulk(SqlEventLogStorage):
         for at, (partition, text) in enumerate(zip(entry.partitions, entry.texts(bare), strict=True)):
             moment = start + timedelta(seconds=entry.time(at) - first)
             yield row | {"partition": partition, "event": text, "timestamp": moment}
+
+    def note_each(self, connection: db.Connection, events: Sequence[EventLogEntry], ids: Sequence[int]) -> None:
+        """Right after the insertion of asset events into the index: store what else Dagster would, by their ids."""
+        self._store_asset_event_tags(connection, events, ids)
+        newest = {
+            (event.get_dagster_event().asset_key, event.dagster_event_type): at for at, event in enumerate(events)
+        }
+        for at in newest.values():
+            self._store_asset_event(connection, events[at], ids[at])
 
     def _note_assets(self, connection: db.Connection, entries: Sequence[PartitionedEntry]) -> None:
         """Right after their insertion into the index: make each asset's row from its newest event of each type."""

@@ -53,6 +53,10 @@ class BatchedSqliteEventLogStorage(EventsInBulk, SqliteEventLogStorage):
         """The database of the run."""
         return self.run_connection(run_id)
 
+    def rows_transaction(self) -> AbstractContextManager[db.Connection]:
+        """A transaction that writes has the database to itself."""
+        return self.index_transaction()
+
     def log_line(self, event: EventLogEntry) -> Row:
         """The row as Dagster writes it: the index does not share the table."""
         return self._event_to_row(event)
@@ -62,17 +66,11 @@ class BatchedSqliteEventLogStorage(EventsInBulk, SqliteEventLogStorage):
         rows = [self._event_to_row(event) for event in events]
         with self.run_connection(run_id) as connection:
             insert_rows(connection, iter(rows))
-        with self.index_transaction() as connection:
+        with self.rows_transaction() as connection:
             insert_rows(connection, iter(rows))
-            # The transaction has the database to itself, so SQLite has numbered its rows consecutively.
+            # SQLite has numbered them consecutively.
             end = connection.scalars(db.select(db.func.max(SqlEventLogStorageTable.c.id))).one() + 1
-            ids = range(end - len(rows), end)
-            self._store_asset_event_tags(connection, events, ids)
-            newest = {
-                (event.get_dagster_event().asset_key, event.dagster_event_type): at for at, event in enumerate(events)
-            }
-            for at in newest.values():
-                self._store_asset_event(connection, events[at], ids[at])
+            self.note_each(connection, events, range(end - len(rows), end))
 
     def get_asset_partitions_for_run(
         self, run_id: str, of_type: DagsterEventType | set[DagsterEventType] | None = None

@@ -2,15 +2,14 @@
 
 Rests on these facts of Dagster 1.13.27 (dagster-postgres 0.29.27), none of them public: one table holds both the logs
 of the runs and what is asked about assets; a question about an asset names its key; the log of a run is read by
-`get_records_for_run`, a query of the table by the run's id.
+`get_records_for_run`, a query of the table by the run's id; its own `from_config_value` makes its own class only.
 
 So a line of the log has no asset key here. The rows of the partitions, which have no step key, are left out when the
-log of a run is read.
+log of a run is read. Events of no run have no step key either: nothing reads a log of theirs.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import sqlalchemy as db
@@ -20,8 +19,11 @@ from dagster._core.storage.event_log.base import EventLogConnection
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData, deserialize_value
 from dagster_postgres import PostgresEventLogStorage
+from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
 
 from feature_backfill.dagster_internals.bulk_events import BULK_TYPES, EventsInBulk, Row
+
+_WRITE_ALONE = db.text(f"LOCK TABLE {SqlEventLogStorageTable.name} IN SHARE ROW EXCLUSIVE MODE")
 
 
 class BatchedPostgresEventLogStorage(EventsInBulk, PostgresEventLogStorage):
@@ -42,23 +44,38 @@ class BatchedPostgresEventLogStorage(EventsInBulk, PostgresEventLogStorage):
     ) -> "BatchedPostgresEventLogStorage":
         """The storage that `dagster.yaml` configures; Dagster calls this when it opens the instance."""
         cls.switch_batches_on()
-        own = PostgresEventLogStorage.from_config_value(inst_data, config_value)
         return cls(
-            own.postgres_url, own.should_autocreate_tables, inst_data=inst_data, token_provider=own._token_provider
+            pg_url_from_config(config_value),
+            config_value.get("should_autocreate_tables", True),
+            inst_data,
+            get_token_provider_from_config(config_value),
         )
 
     def log_transaction(self, run_id: str) -> AbstractContextManager[db.Connection]:
         """The one table."""
         return self.index_transaction()
 
+    @contextmanager
+    def rows_transaction(self) -> Iterator[db.Connection]:
+        """A transaction in which others read events but wait before they add any.
+
+        Dagster remembers the newest event that it has seen of an asset, and later asks for those with higher ids. It
+        would never see events that got their ids first and were committed last.
+        """
+        with self.index_transaction() as connection:
+            connection.execute(_WRITE_ALONE)
+            yield connection
+
     def log_line(self, event: EventLogEntry) -> Row:
-        """The row as Dagster writes it, but hidden from questions about the asset."""
+        """The row as Dagster writes it, but without what questions about the asset go by."""
         return self._event_to_row(event) | {"asset_key": None, "partition": None}
 
     def store_each(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
-        """Store asset events of one run as Dagster does, those of one type at a time."""
-        for _, alike in groupby(events, key=lambda event: event.dagster_event_type):
-            PostgresEventLogStorage.store_event_batch(self, list(alike))
+        """Store asset events of one run in one transaction."""
+        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+        with self.rows_transaction() as connection:
+            ids = connection.scalars(insert, [self._event_to_row(event) for event in events]).all()
+            self.note_each(connection, events, ids)
 
     def get_records_for_run(
         self,

@@ -27,6 +27,7 @@ from feature_backfill_tests.markets import (
     small_market,
     stored,
 )
+from feature_backfill_tests.postgres import ON_EITHER
 from feature_backfill_tests.runs import failures, reasons, run_range
 
 SKIPPED = hour_range(GAP + HOUR, GAP + 47 * HOUR)
@@ -39,6 +40,7 @@ def market(tmp_path):
     return small_market(tmp_path)
 
 
+@ON_EITHER
 def test_a_range_stores_what_can_be_computed_and_reports_exactly_that(instance, market):
     key = features_key(market, market.feature_sets[0])
     assert run_range(instance, market, START, END).success
@@ -52,6 +54,7 @@ def test_a_range_stores_what_can_be_computed_and_reports_exactly_that(instance, 
     assert bars == set(partition_keys(hour_range(START, END).difference([GAP])))
 
 
+@ON_EITHER
 def test_skipped_hours_carry_their_reason(instance, market):
     key = features_key(market, market.feature_sets[0])
     run_range(instance, market, START, END)
@@ -65,6 +68,7 @@ def test_skipped_hours_carry_their_reason(instance, market):
     assert len(set(found.values())) == 2
 
 
+@ON_EITHER
 def test_the_newest_materialization_tells_what_the_run_did(instance, market):
     run_range(instance, market, START, END)
     event = instance.get_latest_materialization_event(features_key(market, market.feature_sets[0]))
@@ -95,6 +99,7 @@ def test_a_rerun_computes_nothing_and_overwrite_replaces(instance, market):
     assert list(after["created_at"] > before["created_at"]) == list(before["ts"] < START + 3 * HOUR)
 
 
+@ON_EITHER
 def test_stored_hours_inside_a_range_are_kept_and_reported(instance, market):
     run_range(instance, market, END - 5 * HOUR, END - 3 * HOUR)
     before = stored(market)
@@ -148,6 +153,7 @@ def test_features_refuse_bars_that_disagree_with_ohlcv(instance, market):
     assert len(stored(market)) == 4
 
 
+@ON_EITHER
 def test_an_hour_that_the_source_lacks_stays_missing_on_ohlcv(instance, market):
     hours = hour_range(FIRST, LAST)
     assert report_ohlcv(instance, market, hours) == len(hours) - 1

@@ -10,6 +10,7 @@ from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.hours import HOUR, hour_range, partition_key
 from feature_backfill_tests.markets import GAP, TABLE, configure, execute, small_market
+from feature_backfill_tests.postgres import ON_EITHER
 from feature_backfill_tests.runs import run_range
 
 FIRST, LAST = GAP - 30 * HOUR, GAP - 10 * HOUR
@@ -19,6 +20,9 @@ STATUS = """
 query ($key: AssetKeyInput!, $hour: String!) {
   assetNodeOrError(assetKey: $key) { ... on AssetNode { staleStatus(partition: $hour) } }
 }"""
+
+
+pytestmark = ON_EITHER
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from feature_backfill.hours import HOUR, hour_range, partition_key, partition_ke
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 from feature_backfill_tests.automation.ticks import Sensor
 from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, append_ohlcv, ohlcv_of, small_market
+from feature_backfill_tests.postgres import ON_EITHER
 
 NAME = "small__ohlcv"
 
@@ -37,6 +38,7 @@ def market_of_files(tmp_path, folder):
     )
 
 
+@ON_EITHER
 def test_present_hours_are_shown_in_bulk_gaps_stay_missing_and_a_filled_gap_turns_green(instance, tmp_path):
     market = small_market(tmp_path)
     sensor = Sensor(instance, build_definitions([market]), NAME)

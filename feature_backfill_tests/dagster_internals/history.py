@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as db
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
+from feature_backfill.dagster_internals.bulk_events import records_in_bulk
 from feature_backfill.dagster_internals.reports import EventOfHours, report_hours, report_runless, skipped
-from feature_backfill.event_log import BatchedSqliteEventLogStorage
 
 BATCHED = {
     "event_log_storage": {
@@ -50,7 +50,7 @@ def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult
         raise dg.Failure("the disk is full", allow_retries=False)
     computed = [hour for hour in context.partition_keys if hour not in SKIPPED]
     gap = [hour for hour in context.partition_keys if hour in SKIPPED]
-    if is_batched(context.instance):
+    if records_in_bulk(context.instance):
         materialized = dg.AssetMaterialization(FEATURES, metadata={"n": 440})
         left_out = skipped(FEATURES, {"skipped": "a gap"})
         report_hours(context, [EventOfHours(materialized, computed), EventOfHours(left_out, gap)])
@@ -63,10 +63,6 @@ def features(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult
 
 
 defs = dg.Definitions(assets=[dg.AssetSpec(OHLCV, partitions_def=HOURLY), bars, features])
-
-
-def is_batched(instance: dg.DagsterInstance) -> bool:
-    return isinstance(instance.event_log_storage, BatchedSqliteEventLogStorage)
 
 
 def versioned_ohlcv(hours: Sequence[str]) -> list[EventOfHours]:
@@ -96,7 +92,7 @@ def start(instance: dg.DagsterInstance, run_id: str, assets: Sequence[dg.AssetKe
 def live(instance: dg.DagsterInstance) -> None:
     """A history: a gap, skipped hours, a failed range, part of it healed, a rerun, a run going on."""
     present = versioned_ohlcv([*HOURS[:6], *HOURS[8:12]])
-    if is_batched(instance):
+    if records_in_bulk(instance):
         report_runless(instance, present)
     else:
         for event in present:
@@ -110,11 +106,11 @@ def live(instance: dg.DagsterInstance) -> None:
     start(instance, RUNS[5], [FEATURES], hour_tags(20, 22))
 
 
-def stored_rows(storage: SqliteEventLogStorage, shard: str) -> dict[str, list[dict[str, Any]]]:
+def stored_rows(storage: SqlEventLogStorage, shard: str) -> dict[str, list[dict[str, Any]]]:
     """Every row of every table of one database of an event log, but for clocks and process ids."""
     with storage.run_connection(shard) as conn:
         return {
-            table.name: [comparable(row) for row in conn.execute(table.select()).mappings()]
+            table.name: [comparable(row) for row in conn.execute(table.select().order_by(table.c.id)).mappings()]
             for table in SqlEventLogStorageMetadata.sorted_tables
         }
 
@@ -134,7 +130,7 @@ def without_clock(cell: Any) -> Any:
     return cell
 
 
-def event_log(instance: dg.DagsterInstance) -> SqliteEventLogStorage:
+def event_log(instance: dg.DagsterInstance) -> SqlEventLogStorage:
     storage = instance.event_log_storage
-    assert isinstance(storage, SqliteEventLogStorage)
+    assert isinstance(storage, SqlEventLogStorage)
     return storage

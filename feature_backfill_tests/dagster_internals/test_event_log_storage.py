@@ -16,6 +16,8 @@ from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from feature_backfill.dagster_internals.bulk_events import records_in_bulk
+from feature_backfill.dagster_internals.partition_status import newest_materializations
 from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
 from feature_backfill.event_log import BatchedSqliteEventLogStorage
 from feature_backfill_tests.dagster_internals import history
@@ -28,11 +30,11 @@ from feature_backfill_tests.dagster_internals.history import (
     OHLCV,
     RUNS,
     event_log,
-    is_batched,
     live,
     stored_rows,
     versioned_ohlcv,
 )
+from feature_backfill_tests.postgres import EITHER, batched
 
 SKIPPING = {"ASSET_OBSERVATION", "ASSET_FAILED_TO_MATERIALIZE"}
 Pair = tuple[dg.DagsterInstance, dg.DagsterInstance]
@@ -40,16 +42,20 @@ Pair = tuple[dg.DagsterInstance, dg.DagsterInstance]
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, no_waiting_for_the_disk: None) -> Iterator[Pair]:
-    """Dagster's own and the batched instance, both with the same history behind them."""
+@pytest.fixture(scope="module", params=EITHER)
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, no_waiting_for_the_disk: None
+) -> Iterator[Pair]:
+    """Dagster's own instance and a batched one, both with the same history behind them."""
+    on_postgres = request.param == "postgres"
+    settings = batched(request.getfixturevalue("postgres").new_database()) if on_postgres else BATCHED
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_EVENT_BATCH_SIZE", "4")  # several batches a run, the last one not full
         opened = []
-        for name, overrides in (("own", {}), ("batched", BATCHED)):
+        for name, overrides in (("own", {}), ("batched", settings)):
             home = str(tmp_path_factory.mktemp(name))
             instance = stack.enter_context(dg.instance_for_test(overrides=overrides, temp_dir=home))
-            assert is_batched(instance) == (name == "batched")
+            assert records_in_bulk(instance) == (name == "batched")
             live(instance)
             opened.append(instance)
         yield opened[0], opened[1]
@@ -60,7 +66,7 @@ def test_the_index_holds_the_same_events_in_the_same_order(pair: Pair) -> None:
         return [
             (row["run_id"], row["dagster_event_type"], row["asset_key"], row["partition"])
             for row in stored_rows(event_log(instance), "index")["event_logs"]
-            if row["dagster_event_type"] not in SKIPPING
+            if row["asset_key"] and row["dagster_event_type"] not in SKIPPING
         ]
 
     own, batched = map(events, pair)
@@ -108,15 +114,16 @@ def untagged(event: dg.AssetMaterialization | None) -> Any:
 def test_materialized_hours_latest_runs_and_cached_status_agree(pair: Pair) -> None:
     def answers(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
         [record] = instance.get_asset_records([key])
+        newest = newest_materializations(instance, key)
+        cached = get_and_update_asset_status_cache_value(instance, key, HOURLY)
+        assert cached is not None
         latest = record.asset_entry.last_materialization
         return {
             "materialized": instance.get_materialized_partitions(key),
-            "by partition": event_log(instance).get_latest_storage_id_by_partition(
-                key, dg.DagsterEventType.ASSET_MATERIALIZATION
-            ),
+            "in order": sorted(newest, key=newest.__getitem__),
             "latest": latest
             and (latest.run_id, untagged(latest.asset_materialization), record.asset_entry.last_run_id),
-            "cached": get_and_update_asset_status_cache_value(instance, key, HOURLY),
+            "cached": cached._replace(latest_storage_id=None, earliest_in_progress_materialization_event_id=None),
         }
 
     for key in (OHLCV, BARS, FEATURES):

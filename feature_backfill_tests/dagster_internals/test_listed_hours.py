@@ -16,6 +16,7 @@ from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, partition_keys
 from feature_backfill.planning.ranges import Batch, batches
 from feature_backfill_tests.markets import FIRST, LAST, TABLE, small_market, stored
+from feature_backfill_tests.postgres import ON_EITHER
 
 LISTED = pd.DatetimeIndex([LAST - 30 * HOUR, LAST - 29 * HOUR, LAST - 10 * HOUR, LAST])
 
@@ -47,6 +48,7 @@ def market(tmp_path):
     return small_market(tmp_path)
 
 
+@ON_EITHER
 def test_a_run_of_a_list_plans_computes_and_reports_its_hours_only(instance, market):
     (feature_set,) = market.feature_sets
     key = features_key(market, feature_set)

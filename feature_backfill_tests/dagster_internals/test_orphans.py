@@ -12,6 +12,7 @@ import pytest
 from dagster._core.events import DagsterEvent
 
 from feature_backfill.dagster_internals.orphans import SILENCE, end_orphans
+from feature_backfill_tests.postgres import ON_EITHER
 
 DAY_S = 86400.0
 KILLED_IN_A_STEP = """
@@ -30,6 +31,7 @@ dying.execute_in_process(instance=dg.DagsterInstance.get())
 """
 
 
+@ON_EITHER
 def test_a_killed_run_is_failed_and_its_slot_is_free(instance):
     assert subprocess.run([sys.executable, "-c", KILLED_IN_A_STEP], capture_output=True).returncode == -signal.SIGKILL
     (killed,) = instance.get_runs()
@@ -41,6 +43,7 @@ def test_a_killed_run_is_failed_and_its_slot_is_free(instance):
     assert end_orphans(instance) == []
 
 
+@ON_EITHER
 def test_the_slot_of_a_lost_run_that_was_failed_already_is_freed(instance):
     @dg.job
     def lost():
@@ -59,6 +62,7 @@ def test_the_slot_of_a_lost_run_that_was_failed_already_is_freed(instance):
     assert slots.get_concurrency_run_ids() == set()
 
 
+@ON_EITHER
 def test_a_run_of_a_living_process_is_left_alone(instance):
     @dg.op(pool="small")
     def looks():

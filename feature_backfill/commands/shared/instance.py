@@ -31,13 +31,15 @@ def dagster_instance(records_runs: bool = True) -> Iterator[dg.DagsterInstance]:
     records_runs: say where runs are recorded if that is the working folder.
 
     Raises UserError if DAGSTER_HOME or its dagster.yaml cannot be used, RunError if the records of the instance cannot
-    be written, for instance on a full disk, or are damaged.
+    be written, for instance on a full disk or without their server, or are damaged.
     """
     try:
         with _instance(records_runs) as instance:
             yield instance
-    except DatabaseError as error:
-        raise _unusable_records(Path(os.environ["DAGSTER_HOME"]), error) from error
+    except Exception as error:
+        if lost := _database_error(error):
+            raise _unusable_records(Path(os.environ["DAGSTER_HOME"]), lost) from error
+        raise
 
 
 def has_home() -> bool:
@@ -82,14 +84,37 @@ def _opened(home: Path) -> dg.DagsterInstance:
             f"Dagster cannot keep its records in {home}: {error.strerror}; set DAGSTER_HOME to a folder that you own"
         ) from error
     except (YAMLError, dg.DagsterError, ImportError) as error:
-        reason = " ".join(str(error).split()).partition(" Expected: ")[0]  # which goes on to list all there is
-        raise UserError(
-            f"Dagster cannot use {home / 'dagster.yaml'}; correct it, or copy the shipped one of configs/: {reason}"
-        ) from error
+        raise _unusable_settings(home, error) from error
+    except Exception as error:
+        if isinstance(error.__context__, ImportError) and not isinstance(error, UserError):  # of a storage it names
+            raise _unusable_settings(home, error.__context__) from error
+        raise
+
+
+def _unusable_settings(home: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()).partition(" Expected: ")[0]  # which goes on to list all there is
+    if isinstance(error, ImportError) and error.name == "dagster_postgres":
+        reason += "; pip install 'feature-backfill[postgres]'"
+    return UserError(
+        f"Dagster cannot use {home / 'dagster.yaml'}; correct it, or copy the shipped one of configs/: {reason}"
+    )
+
+
+def _database_error(error: Exception) -> DatabaseError | None:
+    """What the database of Dagster's records said, if it is what failed. Dagster wraps what PostgreSQL says."""
+    if isinstance(error, UserError | RunError):
+        return None
+    return next((said for said in (error, error.__cause__) if isinstance(said, DatabaseError)), None)
 
 
 def _unusable_records(home: Path, error: DatabaseError) -> RunError:
-    """What is wrong with the records of an instance on SQLite, and what to do about it."""
+    """What is wrong with the records of an instance, and what to do about it."""
+    if not isinstance(error.orig, sqlite3.Error):
+        return RunError(
+            f"the database of Dagster's records, which {home / 'dagster.yaml'} names, does not work: "
+            f"{' '.join(str(error.orig).split())}. Rows that were stored are safe: once it works again, "
+            "feature-backfill repair shows them, and the command may run again"
+        )
     damaged = [str(path) for path in sorted(home.rglob("*.db")) if _is_damaged(path)]
     if damaged:
         return RunError(

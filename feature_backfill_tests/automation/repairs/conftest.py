@@ -4,6 +4,7 @@ import pytest
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.automation.repairs.views import LAST, START
 from feature_backfill_tests.markets import FIRST, configure, small_market
+from feature_backfill_tests.postgres import new_home_on_postgres
 
 
 @pytest.fixture
@@ -23,6 +24,14 @@ def own_instance(tmp_path, monkeypatch):
         yield instance
 
 
-@pytest.fixture(params=["instance", "own_instance"])
+@pytest.fixture
+def instance_on_postgres(tmp_path, monkeypatch, postgres):
+    home = new_home_on_postgres(tmp_path / "dagster_home", postgres.new_database())
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@pytest.fixture(params=["instance", "own_instance", pytest.param("instance_on_postgres", marks=pytest.mark.postgres)])
 def either_instance(request):
     return request.getfixturevalue(request.param)

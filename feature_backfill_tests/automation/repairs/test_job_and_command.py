@@ -6,6 +6,7 @@ from feature_backfill.cli import main
 from feature_backfill.definitions import build_definitions
 from feature_backfill_tests.automation.repairs.views import OHLCV, materialized, ohlcv_stamps
 from feature_backfill_tests.markets import TABLE, execute
+from feature_backfill_tests.postgres import ON_EITHER
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
@@ -23,6 +24,7 @@ def test_the_job_repairs_and_logs_what_it_did(instance, market):
     assert "small/ohlcv: 45 hours reported, 0 no longer stored, 0 in order" in logs
 
 
+@ON_EITHER
 def test_the_command_repairs_all_markets_or_the_one_of_the_flags(dagster_home, market, tmp_path, capsys):
     flags = ["--duckdb", str(tmp_path / "ohlcv.duckdb"), "--table", TABLE, "--feature-key", "short"]
     assert main(["repair", "--dry-run", *flags, "--feat-duckdb", str(market.target_database)]) == 0

@@ -36,11 +36,13 @@ from feature_backfill_tests.automation.repairs.views import (
     status,
 )
 from feature_backfill_tests.markets import GAP, TABLE, execute, execute_on_target, small_market, stored
+from feature_backfill_tests.postgres import ON_EITHER
 from feature_backfill_tests.runs import run_range
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
+@ON_EITHER
 def test_rows_that_a_failed_run_was_to_replace_read_materialized_again(instance, market):
     assert run_range(instance, market, RUN[0], RUN[-1]).success
     rows = set(stored(market)["ts"])
@@ -139,6 +141,7 @@ job.execute_in_process(instance=dg.DagsterInstance.get(), tags=tags)
 """
 
 
+@ON_EITHER
 def test_rows_of_a_killed_run_are_shown_and_skipped_hours_read_missing(instance, market):
     command = [sys.executable, "-c", KILLED_AFTER_STORING, *partition_keys(RUN[[0, -1]])]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
@@ -159,6 +162,7 @@ def test_rows_of_a_killed_run_are_shown_and_skipped_hours_read_missing(instance,
     assert status(instance, market) == {MATERIALIZED: set(RUN[:15])}
 
 
+@ON_EITHER
 def test_a_status_that_a_webserver_kept_from_before_is_worked_out_anew(instance, market):
     with connect(market.target_database, read_only=False) as connection:
         ensure_features_table(connection)
