@@ -74,7 +74,9 @@ def market_named(markets: Markets, name: str) -> Market:
     for market in markets.valid:
         if market.name == name:
             return market
-    raise _one_needed(markets.valid, f"no market {name} in configs/", markets.errors)
+    names = ", ".join(market.name for market in markets.valid) or "none"
+    problem = f"no market {name} in configs/, which has {names}; name one of them or describe it there"
+    raise UserError(problem + _broken(markets.errors))
 
 
 def _market_with_key(markets: Markets, name: str | None, feature_key: str) -> Market:
@@ -93,8 +95,12 @@ def _market_with_key(markets: Markets, name: str | None, feature_key: str) -> Ma
 def _one_needed(markets: Sequence[Market], problem: str, errors: Sequence[str]) -> UserError:
     """The error that asks for one of the markets. errors: of broken files that may describe what is meant."""
     names = ", ".join(market.name for market in markets) or "none"
-    files = f". A broken file may describe what is meant: {'; '.join(errors)}" if errors else ""
-    return UserError(f"{problem}; name one of {names} with --market, or give --duckdb{files}")
+    return UserError(f"{problem}; name one of {names} with --market, or give --duckdb{_broken(errors)}")
+
+
+def _broken(errors: Sequence[str]) -> str:
+    """The end of an error where broken files may describe what is meant; errors: of these files."""
+    return f". A broken file may describe what is meant: {'; '.join(errors)}" if errors else ""
 
 
 def _market_reading(markets: Markets, database: Path, table: str) -> Market | None:
