@@ -87,9 +87,8 @@ def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
     """What stands for the broken files: assets, a check for each file, and a sensor. Nothing if there are none."""
     if not shown:
         return dg.Definitions()
-    checked = [spec for each in shown if each.last_good for spec in checks_assets(each.last_good)]
     return dg.Definitions(
-        assets=[*(spec for each in shown for spec in broken_assets(each)), *checked],
+        assets=[spec for each in shown for spec in broken_assets(each)],
         asset_checks=[broken_check(each) for each in shown],
         sensors=[broken_sensor(shown)],
     )

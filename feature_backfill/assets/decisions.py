@@ -40,9 +40,9 @@ def staleness_of(market: Market, feature_set: FeatureSet, stored: pd.DatetimeInd
 
 def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
     """How a feature set stands now; None if nothing is stored, or OHLCV has no closed hour of the market."""
-    with connect(market.source.database, read_only=True) as connection:
-        extent = ohlcv_extent(connection, market.source.table)
     closed = last_closed_hour()
+    with connect(market.source.database, read_only=True) as connection:
+        extent = ohlcv_extent(connection, market.source.table, end=closed)
     whole = None if extent is None else whole_stretch(market.first_hour, extent, closed)
     if whole is None or not market.target_database.exists():
         return None

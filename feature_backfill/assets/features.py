@@ -40,6 +40,7 @@ from feature_backfill.hours import partition_keys
 from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.planning.standing import Standing
+from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.contracts import claim_key
 from feature_backfill.store.features import ensure_features_table, write_features
 
@@ -128,6 +129,8 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         report_run(context, plan, upstream, missing_values, summary)
         left_out = partition_keys(pd.DatetimeIndex(plan.impossible.index))
         forget_failures(context.instance, key, hourly_partitions(market), left_out)
+        for line in skip_lines(plan.impossible):
+            context.log.info(line)
         context.log.info(
             f"computed {report.computed}, kept {report.kept}, skipped {len(report.skipped)}, absent {report.absent}"
         )

@@ -1,6 +1,6 @@
 """The asset of the hourly rows. Nothing executes it: whoever brings rows reports their hours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 import numpy as np
@@ -9,13 +9,15 @@ import pandas as pd
 from feature_backfill.assets.names import asset_link, checks_key, hourly_partitions, market_metadata, ohlcv_key
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import newest_materializations
+from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
 from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
-from feature_backfill.dagster_internals.versions import VERSION_TAG, newest_versions
+from feature_backfill.dagster_internals.versions import VERSION_TAG, newest_event, newest_versions
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.hours import last_closed_hour, partition_keys
+from feature_backfill.hours import hours_of, last_closed_hour, partition_keys
 from feature_backfill.store.database import PATIENCE_S, connect
 from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
 
+_NO_HOURS = pd.DatetimeIndex([], dtype="datetime64[us]")
 _NO_VERSIONS = pd.Series([], index=pd.DatetimeIndex([], dtype="datetime64[us]"), dtype=object)
 FEW_HOURS = 100
 """Up to this many hours, Dagster is asked about these alone; above it, about all of the asset."""
@@ -51,14 +53,16 @@ def ohlcv_asset(market: Market) -> dg.AssetSpec:
 class News:
     """Hours of the OHLCV table that Dagster does not show as they are, with the version of their rows, ascending.
 
-    unreported: not shown as materialized. corrected: shown, with other values than the table has now.
+    unreported: not shown as materialized. corrected: shown, with other values than the table has now. gone: shown, and
+    no longer in the table; looked for only where all hours are looked at.
     """
 
     unreported: "pd.Series[str]"
     corrected: "pd.Series[str]"
+    gone: pd.DatetimeIndex = field(default_factory=lambda: _NO_HOURS)
 
     def __len__(self) -> int:
-        return len(self.unreported) + len(self.corrected)
+        return len(self.unreported) + len(self.corrected) + len(self.gone)
 
 
 def ohlcv_news(
@@ -86,7 +90,12 @@ def ohlcv_news(
     unreported = np.array([name not in shown for name in keys], dtype=bool)
     reported = np.array([known.get(name, "") for name in keys], dtype=object)
     corrected = ~unreported & (reported != "") & (reported != versions.to_numpy())
-    return News(versions[unreported], versions[corrected])
+    gone = _NO_HOURS
+    if hours is None:
+        before = hours_of(shown)
+        before = before[(before >= market.first_hour) & (before <= last_closed_hour())]
+        gone = before[~before.isin(versions.index)]
+    return News(versions[unreported], versions[corrected], gone)
 
 
 def row_versions(rows: pd.DataFrame) -> "pd.Series[str]":
@@ -102,8 +111,13 @@ def row_versions(rows: pd.DataFrame) -> "pd.Series[str]":
 
 
 def report_news(instance: dg.DagsterInstance, market: Market, news: News) -> None:
-    """Report unknown hours as materialized, and observe corrected ones, which makes what rests on them unsynced."""
+    """Report unknown hours as materialized, and observe corrected ones, which makes what rests on them unsynced.
+
+    Hours that are gone read missing again.
+    """
     key = ohlcv_key(market)
+    if len(news.gone):
+        wipe_partitions(instance, key, partition_keys(news.gone), newest_event(instance))
     corrected = dg.AssetObservation(key, metadata={"corrected": "the row has other values than were reported before"})
     report_runless(
         instance,

@@ -64,7 +64,8 @@ def run_events(
         if fate["reason"]:
             events.append(EventOfHours(skipped(asset, {"skipped": fate["reason"]}), partition_keys(hours)))
             continue
-        event = dg.AssetMaterialization(asset, metadata={"row": fate["row"]}, tags=upstream.versions(fate["stale"]))
+        kept = {"row": fate["row"]} if fate["row"] == "kept" else {}
+        event = dg.AssetMaterialization(asset, metadata=kept, tags=upstream.versions(fate["stale"]))
         values = {str(name): column.tolist() for name, column in numbers.reindex(hours).dropna(axis=1).items()}
         known = [digests.get(hour) for hour in hours]
         versions = ["unknown" if digest is None else f"{digest:016x}" for digest in known]

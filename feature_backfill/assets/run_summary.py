@@ -18,7 +18,7 @@ def run_metadata(
     metadata: dict[str, dg.MetadataValue] = {
         "rows_written": dg.MetadataValue.int(report.computed),
         "rows_kept": dg.MetadataValue.int(report.kept),
-        "hours_skipped": dg.MetadataValue.json(asked.skipped.as_dict()),
+        "hours_skipped": dg.MetadataValue.json(asked.skipped.states),
         "hours_per_second": dg.MetadataValue.float(round(report.hours_per_second, 1)),
     }
     if now is not None:

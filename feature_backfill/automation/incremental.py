@@ -11,6 +11,7 @@ from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.names import features_key
 from feature_backfill.automation.changes import database_state, digest
 from feature_backfill.automation.jobs import job_name
+from feature_backfill.automation.overtaken import show_overtaken
 from feature_backfill.automation.runs import asked_for, hours_on_their_way, waiting_hours
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.hours import hour_of, hour_range, last_closed_hour, partition_key
@@ -27,7 +28,7 @@ from feature_backfill.store.ohlcv import ohlcv_extent
 PATIENCE_S = 5.0
 """How long a tick waits for a database that is taken; the next tick tries again."""
 
-KEPT_MESSAGE = 120
+KEPT_MESSAGE = 400
 """So many characters of a message go into the cursor."""
 
 
@@ -63,6 +64,7 @@ def next_request(
         *(database_state(path) for path in (market.source.database, market.target_database)),
         partition_key(last_closed_hour(now)),
         feature_set.model_dump_json(),
+        _last_run(instance, features_key(market, feature_set)),
     )
     if cursor.settled == state:
         return Tick([], cursor.message, cursor)
@@ -70,6 +72,7 @@ def next_request(
     if extent is None:
         return _nothing(cursor, state, f"{market.source.table} has no closed hour since {market.first_hour}")
     begins, last = extent
+    show_overtaken(instance, job_name(market, feature_set), features_key(market, feature_set), stored)
     since = None if cursor.since is None else hour_of(cursor.since)
     first = first_watched_hour(stored, last, since, market.first_hour)
     cursor = Cursor(since=partition_key(first))
@@ -104,11 +107,17 @@ def _request(
     return Tick(request.ranges, request_message(plan, request, due), cursor)
 
 
+def _last_run(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str:
+    """The id of the last run that was to materialize an asset. If it failed, it may have left hours to ask for."""
+    record = next(iter(instance.get_asset_records([asset])), None)
+    return (record.asset_entry.last_run_id if record else None) or ""
+
+
 def _ends(market: Market, feature_set: FeatureSet, last_closed: pd.Timestamp) -> tuple[Range | None, pd.DatetimeIndex]:
     """The first and the last closed hour of OHLCV since the market's first, None if it has none; the stored ones."""
     none = pd.DatetimeIndex([], dtype="datetime64[us]")
     with connect(market.source.database, read_only=True, patience=PATIENCE_S) as connection:
-        extent = ohlcv_extent(connection, market.source.table)
+        extent = ohlcv_extent(connection, market.source.table, end=last_closed)
     whole = None if extent is None else whole_stretch(market.first_hour, extent, last_closed)
     if whole is None or not market.target_database.exists():
         return whole, none

@@ -132,20 +132,20 @@ def _report(context: dg.SensorEvaluationContext, market: Market) -> tuple[bool, 
     """Report hours of the table for as long as a tick may take. Returns whether all are reported, and a message."""
     started = time.monotonic()
     news = ohlcv_news(context.instance, market, patience=PATIENCE_S)
-    done, corrected = 0, ""
+    done, changed = 0, ""
     while done < len(news.unreported) and time.monotonic() - started < REPORTING_S:
         some = news.unreported.iloc[done : done + REPORTED_AT_A_TIME]
         report_news(context.instance, market, News(some, news.corrected.iloc[:0]))
         done += len(some)
-    if len(news.corrected):
-        report_news(context.instance, market, News(news.unreported.iloc[:0], news.corrected))
-        first, last = news.corrected.index[[0, -1]]
-        corrected = f"{len(news.corrected)} hours were corrected, {first} .. {last}; "
+    if len(news.corrected) or len(news.gone):
+        report_news(context.instance, market, News(news.unreported.iloc[:0], news.corrected, news.gone))
+        for hours, what in ((news.corrected.index, "were corrected"), (news.gone, "have no row any more")):
+            changed += f"{len(hours)} hours {what}, {hours[0]} .. {hours[-1]}; " if len(hours) else ""
     if news.unreported.empty:
-        return True, f"{corrected}every hour of the table has been reported"
+        return True, f"{changed}every hour of the table has been reported"
     rest = "" if done == len(news.unreported) else f", {len(news.unreported) - done} in the next ticks"
     hours = news.unreported.index
-    return not rest, f"{corrected}reported {done} hours, {hours[0]} .. {hours[done - 1]}{rest}"
+    return not rest, f"{changed}reported {done} hours, {hours[0]} .. {hours[done - 1]}{rest}"
 
 
 def _ended_orphans(context: dg.SensorEvaluationContext) -> str:

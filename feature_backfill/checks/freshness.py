@@ -33,13 +33,15 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
 
     An error, because a model that trades on the newest row has no row to read.
     """
-    with connect(market.source.database, read_only=True) as connection:
-        extent = ohlcv_extent(connection, market.source.table)
-    if extent is None:
-        raise UserError(f"table {market.source.table} of {market.source.database} is empty; check what fills it")
-    newest = hours_with_rows(market, feature_set)[-1]
     closed, allowed = last_closed_hour(), allowed_hours(market)
-    ohlcv_ends = min(extent[1], closed)
+    with connect(market.source.database, read_only=True) as connection:
+        extent = ohlcv_extent(connection, market.source.table, end=closed)
+    if extent is None:
+        raise UserError(
+            f"table {market.source.table} of {market.source.database} has no row of a closed hour; check what fills it"
+        )
+    newest = hours_with_rows(market, feature_set)[-1]
+    ohlcv_ends = extent[1]
     behind, ohlcv_behind = hours_between(newest, closed), hours_between(ohlcv_ends, closed)
     causes = []
     if behind > allowed and ohlcv_behind > allowed:

@@ -35,7 +35,8 @@ APART_S = 0.001
 _EVENT_FIELDS = ("materialization", "asset_observation", "asset_materialization_failure")
 _LEFT_TO_DEFAULTS = {
     "asset_lineage", "description", "error", "location_name", "logging_tags", "message", "partitions_subset", "pid",
-    "repository_name", "solid_handle", "step_handle", "step_kind_value", "tags", "will_retry",
+    "pipeline_name", "repository_name", "solid_handle", "step_handle", "step_key", "step_kind_value", "tags",
+    "will_retry",
 }  # fmt: skip
 _MARK = "\x01"
 _MARKS = re.compile(r'"\\u0001(\d+)"')
@@ -193,7 +194,14 @@ def planned_subset(entry: EventLogEntry) -> Any:
 def bare(entry: EventLogEntry) -> EventLogEntry:
     """An entry of a step without what its partitions need not repeat: the log of the run has it once."""
     event = entry.get_dagster_event()._replace(
-        logging_tags={}, message=None, node_handle=None, pid=None, step_handle=None, step_kind_value=None
+        job_name="",  # the entry has it, and the step's key
+        logging_tags={},
+        message=None,
+        node_handle=None,
+        pid=None,
+        step_handle=None,
+        step_key=None,
+        step_kind_value=None,
     )
     return entry._replace(dagster_event=event, user_message="")
 
@@ -213,5 +221,5 @@ def _without_defaults(node: Any) -> Any:
     return {
         name: _without_defaults(value)
         for name, value in node.items()
-        if name not in _LEFT_TO_DEFAULTS or value not in (None, "", [], {})
+        if name not in _LEFT_TO_DEFAULTS or value not in (None, [], {}, "") or name == "pipeline_name"
     }

@@ -95,7 +95,7 @@ def answers(instance: dg.DagsterInstance) -> dict[str, Any]:
 def said(record: dg.EventLogRecord) -> tuple[Any, ...]:
     """An event without what the index need not repeat: message, process, logging tags and handles of the step."""
     entry, event = record.event_log_entry, record.event_log_entry.get_dagster_event()
-    of_step = entry.step_key, event.step_key, event.job_name
+    of_step = entry.step_key, entry.job_name
     return record.storage_id, entry.run_id, entry.timestamp, of_step, event.event_type, event.event_specific_data
 
 

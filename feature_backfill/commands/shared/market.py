@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
-from feature_backfill.config import FeatureSet, Market, Markets, asset_slug, market_from, read_markets
+from feature_backfill.config import FeatureSet, Market, Markets, asset_slug, configs_folder, market_from, read_markets
 from feature_backfill.errors import UserError
 from feature_backfill.paths import absolute
 from feature_backfill.store.database import connect
@@ -94,8 +94,11 @@ def _market_with_key(markets: Markets, name: str | None, feature_key: str) -> Ma
 
 def _one_needed(markets: Sequence[Market], problem: str, errors: Sequence[str]) -> UserError:
     """The error that asks for one of the markets. errors: of broken files that may describe what is meant."""
-    names = ", ".join(market.name for market in markets) or "none"
-    return UserError(f"{problem}; name one of {names} with --market, or give --duckdb{_broken(errors)}")
+    if not markets:
+        remedy = f"{configs_folder()} describes no market: go to the folder that holds configs/, or give --duckdb"
+    else:
+        remedy = f"name one of {', '.join(market.name for market in markets)} with --market, or give --duckdb"
+    return UserError(f"{problem}; {remedy}{_broken(errors)}")
 
 
 def _broken(errors: Sequence[str]) -> str:

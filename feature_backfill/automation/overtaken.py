@@ -1,0 +1,25 @@
+"""Stored hours that read failed, because a later run meant to materialize them and failed: they are shown anew."""
+
+import dagster as dg
+import pandas as pd
+
+from feature_backfill.automation.runs import hours_on_their_way
+from feature_backfill.dagster_internals.partition_status import newest_materializations, newest_plans
+from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
+from feature_backfill.hours import hours_of, partition_keys
+
+
+def show_overtaken(instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, stored: pd.DatetimeIndex) -> int:
+    """Report the stored hours (ascending) that the last run over them did not report. Returns their number.
+
+    Hours that a queued or going run sees to are left to it, and so are hours that no run was ever to materialize.
+    """
+    materialized = newest_materializations(instance, asset)
+    plans = newest_plans(instance, asset)
+    overtaken = hours_of(key for key, planned in plans.items() if planned > materialized.get(key, 0))
+    hours = overtaken.intersection(stored)
+    if len(hours):
+        hours = hours.difference(hours_on_their_way(instance, job, asset, hours))
+        found = dg.AssetMaterialization(asset, metadata={"row": "found stored"})
+        report_runless(instance, [EventOfHours(found, partition_keys(hours))])
+    return len(hours)
