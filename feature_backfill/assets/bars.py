@@ -52,25 +52,41 @@ def bars_assets(market: Market) -> list[dg.AssetsDefinition]:
         required_resource_keys={target_key(market)},
     )
     def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        hours, target = hours_of_run(context), target_of_run(context, market)
+        hours = hours_of_run(context)
         timeframes = [name for name in market.bar_timeframes if bars_key(market, name) in context.selected_asset_keys]
         with user_errors_fail_the_step():
             wait_for_rows(context, market, hours)
             report_ohlcv(context.instance, market, hours)
-            versions = read_at(newest_event(context.instance), [ohlcv_key(market)])
-            rows = _rows_of_bars(market, hours, max(HOURS_PER_BAR[timeframe] for timeframe in timeframes))
-            absent = partition_keys(hours.difference(rows.stamps))
-            for timeframe in timeframes:
-                built = complete_bars(rows, timeframe)
-                written = _refresh_bars(target, market, timeframe, hours, built)
-                context.log.info(f"{bars_table(timeframe)}: {written} rows written")
-                key = bars_key(market, timeframe)
-                report_hours(context, bar_events(key, rows, hours, built, versions))
-                forget_failures(context.instance, key, hourly_partitions(market), absent)
+            refresh_bars(context, market, timeframes, hours)
         for timeframe in timeframes:
             yield reported_already(bars_key(market, timeframe))
 
     return [bars]
+
+
+def refresh_bars(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    market: Market,
+    timeframes: Sequence[str],
+    hours: pd.DatetimeIndex,
+) -> None:
+    """Refresh the bars of hours (ascending, at least one) and of the lookback before them; report the hours.
+
+    context: of a step that requires target_key(market). Raises UserError or RunError.
+    """
+    if not timeframes:
+        return
+    target = target_of_run(context, market)
+    versions = read_at(newest_event(context.instance), [ohlcv_key(market)])
+    rows = _rows_of_bars(market, hours, max(HOURS_PER_BAR[timeframe] for timeframe in timeframes))
+    absent = partition_keys(hours.difference(rows.stamps))
+    for timeframe in timeframes:
+        built = complete_bars(rows, timeframe)
+        written = _refresh_bars(target, market, timeframe, hours, built)
+        context.log.info(f"{bars_table(timeframe)}: {written} rows written")
+        key = bars_key(market, timeframe)
+        report_hours(context, bar_events(key, rows, hours, built, versions))
+        forget_failures(context.instance, key, hourly_partitions(market), absent)
 
 
 def _bars_spec(market: Market, timeframe: str) -> dg.AssetSpec:
