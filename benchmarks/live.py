@@ -25,8 +25,8 @@ from feature_backfill.sources.synthetic import synthetic_ohlcv
 HISTORY = 800
 """Hours of each market: more than a lookback."""
 
-SERVED = 3
-LEAD_S = 60.0
+SERVED = 2
+LEAD_S = 120.0
 """So long before an hour closes its runs are started, as the schedule does."""
 
 

@@ -76,7 +76,7 @@ class _Fetch:
         while time.monotonic() < deadline:
             if closes_in <= 0 and len(self.api.page(hour, hour, hour)):
                 return
-            time.sleep(min(closes_in, POLL_EVERY_S) if closes_in > 0 else POLL_EVERY_S)
+            time.sleep(closes_in if closes_in > 0 else POLL_EVERY_S)
             closes_in = (hour + HOUR - self.api.now()).total_seconds()
 
     def from_archive(self, archive: Archive, now: pd.Timestamp) -> bool:

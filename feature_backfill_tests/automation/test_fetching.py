@@ -20,7 +20,6 @@ from feature_backfill_tests.runs import failures, run_range
 
 FIRST = NOW.floor("h") - 120 * HOUR
 CLOSED = NOW.floor("h") - HOUR
-SOON = pd.Timedelta(minutes=3)
 
 
 @pytest.fixture
@@ -89,10 +88,10 @@ def test_the_schedule_waits_for_the_hour_that_is_about_to_close(instance, scene)
     definitions = build_definitions([market])
     repository = definitions.get_repository_def()
     schedule = repository.get_schedule_def("btc__fetch_hourly")
-    assert (schedule.cron_schedule, schedule.default_status) == ("59 * * * *", dg.DefaultScheduleStatus.RUNNING)
+    assert (schedule.cron_schedule, schedule.default_status) == ("58 * * * *", dg.DefaultScheduleStatus.RUNNING)
 
     def tick():
-        moment = NOW.floor("h").tz_localize("UTC") + pd.Timedelta(minutes=59)
+        moment = NOW.floor("h").tz_localize("UTC") + pd.Timedelta(minutes=58)
         with dg.build_schedule_context(
             instance=instance, scheduled_execution_time=moment.to_pydatetime(), repository_def=repository
         ) as context:
