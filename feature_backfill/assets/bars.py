@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import duckdb
 import numpy as np
 import pandas as pd
 
@@ -12,7 +13,7 @@ from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import bars_key, hourly_partitions, market_metadata, ohlcv_key, writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.ranges import hours_of_run
-from feature_backfill.assets.target import TargetDatabase, target_key, target_of_run
+from feature_backfill.assets.target import target_key, target_of_run
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import forget_failures
 from feature_backfill.dagster_internals.reports import report_hours, reported_already
@@ -76,16 +77,17 @@ def refresh_bars(
     """
     if not timeframes:
         return
-    target = target_of_run(context, market)
     versions = read_at(newest_event(context.instance), [ohlcv_key(market)])
     rows = _rows_of_bars(market, hours, max(HOURS_PER_BAR[timeframe] for timeframe in timeframes))
     absent = partition_keys(hours.difference(rows.stamps))
-    for timeframe in timeframes:
-        built = complete_bars(rows, timeframe)
-        written = _refresh_bars(target, market, timeframe, hours, built)
-        context.log.info(f"{bars_table(timeframe)}: {written} rows written")
+    built = {timeframe: complete_bars(rows, timeframe) for timeframe in timeframes}
+    with target_of_run(context, market).get_connection() as connection:  # once: to open takes longer than to write
+        require_bars_of(connection, market.ohlcv_identity)
+        written = {name: _replace_bars(connection, market, name, hours, bars) for name, bars in built.items()}
+    for timeframe, bars in built.items():
+        context.log.info(f"{bars_table(timeframe)}: {written[timeframe]} rows written")
         key = bars_key(market, timeframe)
-        report_hours(context, bar_events(key, rows, hours, built, versions))
+        report_hours(context, bar_events(key, rows, hours, bars, versions))
         forget_failures(context.instance, key, hourly_partitions(market), absent)
 
 
@@ -118,17 +120,15 @@ def _rows_of_bars(market: Market, hours: pd.DatetimeIndex, longest: int) -> Hour
         return HourlyRows.of(read_ohlcv(connection, market.source.table, first, hours[-1]))
 
 
-def _refresh_bars(
-    target: TargetDatabase, market: Market, timeframe: str, hours: pd.DatetimeIndex, built: pd.DataFrame
+def _replace_bars(
+    connection: duckdb.DuckDBPyConnection, market: Market, timeframe: str, hours: pd.DatetimeIndex, built: pd.DataFrame
 ) -> int:
     """Replace the stored bars of the hours and of their lookback by those that OHLCV gives. Returns rows written."""
     first, last = market.lookback.first_hour(hours[0]), hours[-1]
     built = built[built["timestamp"] >= first]
-    with target.get_connection() as connection:
-        require_bars_of(connection, market.ohlcv_identity)
-        _require_own_bars(market, timeframe, built, read_bars(connection, timeframe, first, last))
-        written = write_bars(connection, timeframe, first, last, built)
-        claim_bars(connection, market.ohlcv_identity)
+    _require_own_bars(market, timeframe, built, read_bars(connection, timeframe, first, last))
+    written = write_bars(connection, timeframe, first, last, built)
+    claim_bars(connection, market.ohlcv_identity)
     return written
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 from pydantic import Field
 
+from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import (
@@ -16,7 +17,7 @@ from feature_backfill.assets.names import (
     writer_pool,
 )
 from feature_backfill.assets.ranges import hours_of_run
-from feature_backfill.assets.rows import make_rows, upstream_keys
+from feature_backfill.assets.rows import make_rows, upstream_keys, upstream_of
 from feature_backfill.assets.target import target_key
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.catalog import feature_summaries
@@ -92,7 +93,9 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         hours = hours_of_run(context)
         with user_errors_fail_the_step():
             wait_for_rows(context, market, hours)
-            make_rows(context, market, feature_set, hours, config.keep(context.run.tags), config.at_most)
+            upstream = upstream_of(context.instance, market, feature_set)
+            plan = plan_of(market, feature_set, hours, config.keep(context.run.tags)).at_most(config.at_most)
+            make_rows(context, market, feature_set, plan, upstream)
         yield from ()
 
     return features

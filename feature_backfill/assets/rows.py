@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from feature_backfill.assets.bars import checked_bars
-from feature_backfill.assets.decisions import plan_of, standing_of
+from feature_backfill.assets.decisions import standing_of
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.assets.progress import ProgressListener, RunReport
 from feature_backfill.assets.run_events import Upstream, report_run
@@ -27,7 +27,7 @@ from feature_backfill.engine.compute import compute_rows
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import partition_keys
 from feature_backfill.planning.counting import count_hours
-from feature_backfill.planning.plan import Keep, Plan
+from feature_backfill.planning.plan import Plan
 from feature_backfill.planning.standing import Standing
 from feature_backfill.store.contracts import claim_key
 from feature_backfill.store.features import ensure_features_table, write_features
@@ -43,22 +43,21 @@ def upstream_keys(market: Market, feature_set: FeatureSet) -> list[dg.AssetKey]:
     return [ohlcv_key(market), *(bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes)]
 
 
-def make_rows(
-    context: Context, market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, keep: Keep, at_most: int = 0
-) -> None:
-    """Compute and store what can be computed of hours (ascending, at least one) and is not kept; report each of them.
+def upstream_of(instance: dg.DagsterInstance, market: Market, feature_set: FeatureSet) -> Upstream:
+    """What the rows of a feature set rest on as it is now. Ask before reading it."""
+    return Upstream(upstream_keys(market, feature_set), newest_event(instance))
+
+
+def make_rows(context: Context, market: Market, feature_set: FeatureSet, plan: Plan, upstream: Upstream) -> None:
+    """Carry out a plan: compute and store its rows, and report each of its hours.
 
     The bars of the hours must be stored. context: of a step that requires target_key(market) and "progress".
-    at_most: compute no more than so many hours, the oldest; 0 for all.
 
     Raises UserError or RunError; what was stored before stays, and is reported by the next run that meets it.
     """
     key = features_key(market, feature_set)
     progress: ProgressListener = context.resources.progress
     seconds: dict[str, float] = defaultdict(float)
-    upstream = Upstream(upstream_keys(market, feature_set), newest_event(context.instance))
-    with _timed(seconds, "plan"):
-        plan = plan_of(market, feature_set, hours, keep).at_most(at_most)
     progress.planned(len(plan.compute))
     preview, missing_values = _compute_and_store(context, market, feature_set, plan, progress, seconds)
     report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))

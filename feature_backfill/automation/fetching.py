@@ -15,18 +15,18 @@ import pandas as pd
 from pydantic import Field
 
 from feature_backfill.assets.bars import refresh_bars
-from feature_backfill.assets.decisions import staleness_of
+from feature_backfill.assets.decisions import plan_of, staleness_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.ohlcv import report_ohlcv
-from feature_backfill.assets.rows import make_rows
+from feature_backfill.assets.rows import make_rows, upstream_of
 from feature_backfill.assets.target import target_key
 from feature_backfill.automation.incremental import PATIENCE_S as TICK_PATIENCE_S
-from feature_backfill.automation.incremental import newest_hours
+from feature_backfill.automation.incremental import newest_plan
 from feature_backfill.automation.runs import ENDED, LONGEST_PAUSE, ON_THEIR_WAY, ended_at, pause_after
 from feature_backfill.config import ExchangeSource, FeatureSet, Market
 from feature_backfill.errors import RunError, UserError, shortened
 from feature_backfill.hours import HOUR, last_closed_hour
-from feature_backfill.planning.plan import Keep
+from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.sources.registry import bring
 from feature_backfill.sources.source import NO_HOURS, Brought, Progress
 from feature_backfill.sources.wording import brought_lines
@@ -91,11 +91,12 @@ def fetch_job(market: Market) -> dg.JobDefinition:
                     report_ohlcv(context.instance, market, brought.hours, brought)
             for feature_set in market.feature_sets:
                 with errors.noted():
-                    _make(context, market, feature_set, newest_hours(market, feature_set, _now()), Keep.ALL)
+                    _make(context, market, feature_set, newest_plan(market, feature_set, _now()))
             for feature_set in market.feature_sets:
                 with errors.noted():
                     stale = _resting_on(market, feature_set, _restated(market, brought))
-                    _make(context, market, feature_set, stale, Keep.CURRENT)
+                    renewed = plan_of(market, feature_set, stale, Keep.CURRENT) if len(stale) else None
+                    _make(context, market, feature_set, renewed)
             errors.raise_all()
 
     @dg.job(
@@ -222,13 +223,11 @@ def _resting_on(market: Market, feature_set: FeatureSet, restated: pd.DatetimeIn
     return NO_HOURS if stored.empty else staleness_of(market, feature_set, stored).renewable
 
 
-def _make(
-    context: dg.OpExecutionContext, market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, keep: Keep
-) -> None:
-    """Refresh the bars of hours, and make their rows."""
-    if len(hours):
-        refresh_bars(context, market, feature_set.bar_timeframes, hours)
-        make_rows(context, market, feature_set, hours, keep, feature_set.at_most)
+def _make(context: dg.OpExecutionContext, market: Market, feature_set: FeatureSet, plan: Plan | None) -> None:
+    """Refresh the bars of a plan's hours, and make its rows."""
+    if plan is not None:
+        refresh_bars(context, market, feature_set.bar_timeframes, plan.present.union(plan.absent))
+        make_rows(context, market, feature_set, plan, upstream_of(context.instance, market, feature_set))
 
 
 class _Errors:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
@@ -88,25 +87,22 @@ def next_request(
     return _request(instance, market, feature_set, plan, stored, now, cursor)
 
 
-def newest_hours(market: Market, feature_set: FeatureSet, now: pd.Timestamp) -> pd.DatetimeIndex:
-    """The hours after the newest stored one that a sensor would ask for now (UTC-naive), whoever else is at them.
+def newest_plan(market: Market, feature_set: FeatureSet, now: pd.Timestamp) -> Plan | None:
+    """What a sensor would ask for now (UTC-naive) of the hours after the newest stored one, whoever else is at them.
 
     For the job that fetches: the row of an hour that has just closed must not wait for a long backfill.
 
-    Raises UserError as next_request does.
+    Returns a plan that ends with an hour to compute; None if there is none. Raises UserError as next_request does.
     """
     extent, stored = _ends(market, feature_set, last_closed_hour(now))
     if extent is None:
-        return stored[:0]
+        return None
     _, last = extent
     unstored = hour_range(first_watched_hour(stored[-1:], last, None, market.first_hour), last).difference(stored)
     if unstored.empty:
-        return unstored
-    nobody = unstored[:0]
-    plan = plan_of(market, feature_set, unstored)
-    request = request_hours(plan, stored, moving=nobody, waiting=nobody, at_most=feature_set.at_most)
-    asked = [hour_range(first, last) for first, last in request.ranges]
-    return unstored[unstored.isin(np.concatenate(asked))] if asked else nobody
+        return None
+    plan = plan_of(market, feature_set, unstored).at_most(feature_set.at_most)
+    return None if plan.compute.empty else plan.until(plan.compute[-1])
 
 
 def _request(
