@@ -31,26 +31,30 @@ LEAD_S = 120.0
 
 
 def figures(hours: int) -> Iterator[Figure]:
-    """One market, then ten, hour by hour; the number of hours that others measure does not matter."""
+    """One market, then ten; the number of hours that others measure does not matter."""
     for count in (1, 10):
-        filled = last_closed_hour() - SERVED * HOUR
-        clock = ExchangeClock(filled + HOUR)
-        served = SimulatedMarket(synthetic_ohlcv(filled - (HISTORY - 1) * HOUR, HISTORY + 24), clock)
-        with TemporaryDirectory() as name, SimulatedExchange(binance(served)).serving() as exchange:
-            folder = Path(name)
-            home = dagster_home(folder)
-            markets = [_market(folder, f"m{number}", exchange.url, filled) for number in range(count)]
-            for market in markets:
-                _finished([_fetch(folder, home, market, None)])
-            for hour in pd.date_range(filled + HOUR, periods=SERVED, freq="h"):
-                clock.set(hour + HOUR - pd.Timedelta(seconds=LEAD_S))
-                closes = time.monotonic() + LEAD_S
-                runs = [_fetch(folder, home, market, hour) for market in markets]
-                readable = _readable(markets, hour)
-                _finished(runs)
-                late = sorted(moment - closes for moment in readable)
-                yield Figure(f"features of a closed hour, {count} markets, first", late[0], "s")
-                yield Figure(f"features of a closed hour, {count} markets, last", late[-1], "s")
+        yield from served_hours(count)
+
+
+def served_hours(count: int) -> Iterator[Figure]:
+    """Let an exchange serve some hours to a number of markets; when the first and the last of them had its row."""
+    filled = last_closed_hour() - SERVED * HOUR
+    clock = ExchangeClock(filled + HOUR)
+    served = SimulatedMarket(synthetic_ohlcv(filled - (HISTORY - 1) * HOUR, HISTORY + 24), clock)
+    with TemporaryDirectory() as name, SimulatedExchange(binance(served)).serving() as exchange:
+        folder = Path(name)
+        home = dagster_home(folder)
+        markets = [_market(folder, f"m{number}", exchange.url, filled) for number in range(count)]
+        _finished([_fetch(folder, home, markets[0], None)])  # Dagster's records are made by one process
+        _finished([_fetch(folder, home, market, None) for market in markets[1:]])
+        for hour in pd.date_range(filled + HOUR, periods=SERVED, freq="h"):
+            clock.set(hour + HOUR - pd.Timedelta(seconds=LEAD_S))
+            closes = time.monotonic() + LEAD_S
+            runs = [_fetch(folder, home, market, hour) for market in markets]
+            late = sorted(moment - closes for moment in _readable(markets, hour))
+            _finished(runs)
+            yield Figure(f"features of a closed hour, {count} markets, the first", late[0], "s")
+            yield Figure(f"features of a closed hour, {count} markets, the last", late[-1], "s")
 
 
 def _market(folder: Path, name: str, api: str, filled: pd.Timestamp) -> Market:
@@ -79,7 +83,7 @@ def _fetch(folder: Path, home: Path, market: Market, awaited: pd.Timestamp | Non
 
 
 def _finished(runs: "Sequence[subprocess.Popen[bytes]]") -> None:
-    if any(run.wait() for run in runs):
+    if any([run.wait() for run in runs]):
         raise RuntimeError("a run failed")
 
 
