@@ -14,6 +14,7 @@ PARTS = {
     "bookkeeping": "benchmarks.bookkeeping",
     "commands": "benchmarks.commands",
     "fetch": "benchmarks.fetching",
+    "live": "benchmarks.live",
     "talib": "benchmarks.talib_values",
 }
 

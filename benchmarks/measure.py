@@ -60,6 +60,11 @@ def in_fresh_process(
         return pool.submit(function, *args, **kwargs).result()
 
 
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a process that uses a DAGSTER_HOME and this checkout."""
+    return {**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(CHECKOUT)}
+
+
 def command(arguments: Sequence[str], folder: Path, home: Path) -> tuple[float, float]:
     """Seconds from command to exit, and peak MiB, of a Python module run in a folder with a DAGSTER_HOME.
 
@@ -71,7 +76,7 @@ def command(arguments: Sequence[str], folder: Path, home: Path) -> tuple[float, 
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=folder,
-            env={**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(CHECKOUT)},
+            env=environment(home),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

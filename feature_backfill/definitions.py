@@ -22,13 +22,22 @@ from feature_backfill.automation.broken import broken_check, broken_sensor
 from feature_backfill.automation.checks import checks_job, checks_schedule
 from feature_backfill.automation.compaction import compaction_job
 from feature_backfill.automation.dry_run import plan_job
+from feature_backfill.automation.fetching import fetch_job, fetch_schedule
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
 from feature_backfill.checks.assets import checks_assets, market_checks
-from feature_backfill.config import CONFIGS_VARIABLE, Market, Markets, read_markets, remember, remembered
+from feature_backfill.config import (
+    CONFIGS_VARIABLE,
+    ExchangeSource,
+    Market,
+    Markets,
+    read_markets,
+    remember,
+    remembered,
+)
 from feature_backfill.errors import UserError
 
 VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
@@ -56,13 +65,15 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
 
 def _market_definitions(market: Market) -> dg.Definitions:
     """The definitions of one market. Each feature set has a job, a plan job, a schedule and a sensor."""
-    importing = import_job(market) if market.source.folder else None
+    fetched = isinstance(market.source, ExchangeSource)
+    bringing = fetch_job(market) if fetched else import_job(market) if market.source.folder else None
     jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [repair_job(market)]
-    jobs += [importing] if importing else []
+    jobs += [bringing] if bringing else []
     checks = market_checks(market)
     checking = checks_job(market, checks)
     jobs.append(checking)
-    sensors, schedules = [ohlcv_sensor(market, importing)], [checks_schedule(market, checking)]
+    sensors, schedules = [ohlcv_sensor(market, bringing)], [checks_schedule(market, checking)]
+    schedules += [fetch_schedule(market, bringing)] if fetched and bringing else []
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
         jobs += [job, plan_job(market, feature_set)]

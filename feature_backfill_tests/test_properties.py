@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feature_backfill.assets import features as features_module
+from feature_backfill.assets import rows as rows_module
 from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.automation.jobs import job_name, range_tags
@@ -159,7 +159,7 @@ def at_once(instance, tmp_path_factory):
 def test_any_runs_in_any_order_end_in_the_table_of_one_run(
     tmp_path_factory, monkeypatch, instance, at_once, cuts, order: random.Random, broken_off
 ):
-    monkeypatch.setattr(features_module, "CHUNK_HOURS", 16)
+    monkeypatch.setattr(rows_module, "CHUNK_HOURS", 16)
     backfill = Backfill(instance, tmp_path_factory.mktemp("in_parts"))
     edges = [10, *sorted(cuts), HOURS]
     ranges = [(FIRST + start * HOUR, FIRST + (end - 1) * HOUR) for start, end in pairwise(edges)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import duckdb
 import numpy as np
 import pandas as pd
 
@@ -12,7 +13,7 @@ from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import bars_key, hourly_partitions, market_metadata, ohlcv_key, writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.ranges import hours_of_run
-from feature_backfill.assets.target import TargetDatabase, target_key, target_of_run
+from feature_backfill.assets.target import target_key, target_of_run
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import forget_failures
 from feature_backfill.dagster_internals.reports import report_hours, reported_already
@@ -52,25 +53,42 @@ def bars_assets(market: Market) -> list[dg.AssetsDefinition]:
         required_resource_keys={target_key(market)},
     )
     def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        hours, target = hours_of_run(context), target_of_run(context, market)
+        hours = hours_of_run(context)
         timeframes = [name for name in market.bar_timeframes if bars_key(market, name) in context.selected_asset_keys]
         with user_errors_fail_the_step():
             wait_for_rows(context, market, hours)
             report_ohlcv(context.instance, market, hours)
-            versions = read_at(newest_event(context.instance), [ohlcv_key(market)])
-            rows = _rows_of_bars(market, hours, max(HOURS_PER_BAR[timeframe] for timeframe in timeframes))
-            absent = partition_keys(hours.difference(rows.stamps))
-            for timeframe in timeframes:
-                built = complete_bars(rows, timeframe)
-                written = _refresh_bars(target, market, timeframe, hours, built)
-                context.log.info(f"{bars_table(timeframe)}: {written} rows written")
-                key = bars_key(market, timeframe)
-                report_hours(context, bar_events(key, rows, hours, built, versions))
-                forget_failures(context.instance, key, hourly_partitions(market), absent)
+            refresh_bars(context, market, timeframes, hours)
         for timeframe in timeframes:
             yield reported_already(bars_key(market, timeframe))
 
     return [bars]
+
+
+def refresh_bars(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    market: Market,
+    timeframes: Sequence[str],
+    hours: pd.DatetimeIndex,
+) -> None:
+    """Refresh the bars of hours (ascending, at least one) and of the lookback before them; report the hours.
+
+    context: of a step that requires target_key(market). Raises UserError or RunError.
+    """
+    if not timeframes:
+        return
+    versions = read_at(newest_event(context.instance), [ohlcv_key(market)])
+    rows = _rows_of_bars(market, hours, max(HOURS_PER_BAR[timeframe] for timeframe in timeframes))
+    absent = partition_keys(hours.difference(rows.stamps))
+    built = {timeframe: complete_bars(rows, timeframe) for timeframe in timeframes}
+    with target_of_run(context, market).get_connection() as connection:  # once: to open takes longer than to write
+        require_bars_of(connection, market.ohlcv_identity)
+        written = {name: _replace_bars(connection, market, name, hours, bars) for name, bars in built.items()}
+    for timeframe, bars in built.items():
+        context.log.info(f"{bars_table(timeframe)}: {written[timeframe]} rows written")
+        key = bars_key(market, timeframe)
+        report_hours(context, bar_events(key, rows, hours, bars, versions))
+        forget_failures(context.instance, key, hourly_partitions(market), absent)
 
 
 def _bars_spec(market: Market, timeframe: str) -> dg.AssetSpec:
@@ -102,17 +120,15 @@ def _rows_of_bars(market: Market, hours: pd.DatetimeIndex, longest: int) -> Hour
         return HourlyRows.of(read_ohlcv(connection, market.source.table, first, hours[-1]))
 
 
-def _refresh_bars(
-    target: TargetDatabase, market: Market, timeframe: str, hours: pd.DatetimeIndex, built: pd.DataFrame
+def _replace_bars(
+    connection: duckdb.DuckDBPyConnection, market: Market, timeframe: str, hours: pd.DatetimeIndex, built: pd.DataFrame
 ) -> int:
     """Replace the stored bars of the hours and of their lookback by those that OHLCV gives. Returns rows written."""
     first, last = market.lookback.first_hour(hours[0]), hours[-1]
     built = built[built["timestamp"] >= first]
-    with target.get_connection() as connection:
-        require_bars_of(connection, market.ohlcv_identity)
-        _require_own_bars(market, timeframe, built, read_bars(connection, timeframe, first, last))
-        written = write_bars(connection, timeframe, first, last, built)
-        claim_bars(connection, market.ohlcv_identity)
+    _require_own_bars(market, timeframe, built, read_bars(connection, timeframe, first, last))
+    written = write_bars(connection, timeframe, first, last, built)
+    claim_bars(connection, market.ohlcv_identity)
     return written
 
 

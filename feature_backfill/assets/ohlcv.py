@@ -1,21 +1,25 @@
 """The asset of the hourly rows. Nothing executes it: whoever brings rows reports their hours."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
 from feature_backfill.assets.names import asset_link, checks_key, hourly_partitions, market_metadata, ohlcv_key
+from feature_backfill.assets.run_events import LATE
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import newest_materializations
 from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
 from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
 from feature_backfill.dagster_internals.versions import VERSION_TAG, newest_event, newest_versions
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.hours import hours_of, last_closed_hour, partition_keys
+from feature_backfill.hours import HOUR, hours_of, last_closed_hour, partition_keys
+from feature_backfill.sources.source import Brought
 from feature_backfill.store.database import PATIENCE_S, connect
 from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
+
+ShownEvent = dg.AssetMaterialization | dg.AssetObservation
 
 _NO_HOURS = pd.DatetimeIndex([], dtype="datetime64[us]")
 _NO_VERSIONS = pd.Series([], index=pd.DatetimeIndex([], dtype="datetime64[us]"), dtype=object)
@@ -110,26 +114,49 @@ def row_versions(rows: pd.DataFrame) -> "pd.Series[str]":
     return pd.Series([f"{digest:016x}" for digest in by_hour], index=pd.DatetimeIndex(by_hour.index), dtype=object)
 
 
-def report_news(instance: dg.DagsterInstance, market: Market, news: News) -> None:
+def report_news(instance: dg.DagsterInstance, market: Market, news: News, brought: Brought | None = None) -> None:
     """Report unknown hours as materialized, and observe corrected ones, which makes what rests on them unsynced.
 
     Hours that are gone read missing again.
+
+    brought: by the source that has just filled the table. The events of few hours then say where the row came from, and
+    how many seconds after its close it was there.
     """
     key = ohlcv_key(market)
     if len(news.gone):
         wipe_partitions(instance, key, partition_keys(news.gone), newest_event(instance))
+    new = dg.AssetMaterialization(key)
     corrected = dg.AssetObservation(key, metadata={"corrected": "the row has other values than were reported before"})
-    report_runless(
-        instance,
-        [
-            EventOfHours(event, partition_keys(pd.DatetimeIndex(of.index)), tags={VERSION_TAG: list(of)})
-            for event, of in ((dg.AssetMaterialization(key), news.unreported), (corrected, news.corrected))
-        ],
-    )
+    if brought is None or brought.seen is None or len(news) > FEW_HOURS:
+        events = [_of_rows(new, news.unreported), _of_rows(corrected, news.corrected)]
+    else:
+        events = _arrivals(corrected, news.corrected, "restated", brought.seen)
+        for origin, hours in brought.by_origin.items():
+            events += _arrivals(new, news.unreported[news.unreported.index.isin(hours)], origin, brought.seen)
+    report_runless(instance, events)
 
 
-def report_ohlcv(instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex) -> int:
-    """Report those of the closed hours of the table that are unknown or corrected. Returns their number."""
+def _of_rows(event: ShownEvent, versions: "pd.Series[str]") -> EventOfHours:
+    """An event of hours, by the versions of their rows."""
+    return EventOfHours(event, partition_keys(pd.DatetimeIndex(versions.index)), tags={VERSION_TAG: list(versions)})
+
+
+def _arrivals(event: ShownEvent, versions: "pd.Series[str]", row: str, seen: pd.Timestamp) -> list[EventOfHours]:
+    """Events that say where rows came from and, of those that are not history, how many seconds late they were."""
+    event = event.with_metadata({"row": row, **event.metadata})
+    late = seen - (pd.DatetimeIndex(versions.index) + HOUR)
+    live = _of_rows(event, versions[late < LATE])
+    seconds = late[late < LATE].total_seconds().tolist()
+    return [_of_rows(event, versions[late >= LATE]), replace(live, numbers={"seconds_late": seconds})]
+
+
+def report_ohlcv(
+    instance: dg.DagsterInstance, market: Market, hours: pd.DatetimeIndex, brought: Brought | None = None
+) -> int:
+    """Report those of the closed hours of the table that are unknown or corrected. Returns their number.
+
+    brought: as for report_news.
+    """
     news = ohlcv_news(instance, market, hours)
-    report_news(instance, market, news)
+    report_news(instance, market, news, brought)
     return len(news)

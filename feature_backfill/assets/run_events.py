@@ -33,7 +33,8 @@ class Upstream:
 
 
 def report_run(
-    context: dg.AssetExecutionContext,
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    asset: dg.AssetKey,
     plan: Plan,
     upstream: Upstream,
     missing_values: "pd.Series[int]",
@@ -44,7 +45,7 @@ def report_run(
     missing_values: how many values of each computed row are missing.
     """
     now = pd.Timestamp.now("UTC").tz_localize(None)
-    events = run_events(context.asset_key, plan, upstream, missing_values, now)
+    events = run_events(asset, plan, upstream, missing_values, now)
     if events:
         *_, newest = events
         before, last = newest.apart_from_last()

@@ -34,7 +34,7 @@ def target_database(market: Market) -> dg.ResourceDefinition:
     )
 
 
-def target_of_run(context: dg.AssetExecutionContext, market: Market) -> TargetDatabase:
-    """The resource of a run whose asset requires target_key(market)."""
+def target_of_run(context: dg.AssetExecutionContext | dg.OpExecutionContext, market: Market) -> TargetDatabase:
+    """The resource of a run whose asset or op requires target_key(market)."""
     target: TargetDatabase = getattr(context.resources, target_key(market))
     return target

@@ -13,6 +13,9 @@ from feature_backfill.config import Market
 MINUTE = 20
 """Past each hour. By then the hour that has just closed usually has its OHLCV row and its features."""
 
+CHECKS_TAG = "feature_backfill/checks"
+"""Run tag, by which `configs/dagster.yaml` limits how many markets are checked at once."""
+
 
 def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "dg.UnresolvedAssetJobDefinition":
     """`<market>__checks`: every check of the market."""
@@ -24,6 +27,7 @@ def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "d
             "Once all checks are made, it fails if one of them found an error; a warning does not fail it."
         ),
         config={"ops": _default_options(checks)},
+        tags={CHECKS_TAG: market.name},
     )
 
 

@@ -28,7 +28,7 @@ from feature_backfill.store.ohlcv import ohlcv_extent
 PATIENCE_S = 5.0
 """How long a tick waits for a database that is taken; the next tick tries again."""
 
-KEPT_MESSAGE = 400
+KEPT_MESSAGE = 300
 """So many characters of a message go into the cursor."""
 
 
@@ -88,6 +88,24 @@ def next_request(
         message = f"nothing to compute since {watched}, up to {last}{impossible_hours(plan)}"
         return _nothing(cursor, state, message + watched_hours(first, begins, stored))
     return _request(instance, market, feature_set, plan, stored, now, cursor)
+
+
+def newest_plan(market: Market, feature_set: FeatureSet, now: pd.Timestamp) -> Plan | None:
+    """What a sensor would ask for now (UTC-naive) of the hours after the newest stored one, whoever else is at them.
+
+    For the job that fetches: the row of an hour that has just closed must not wait for a long backfill.
+
+    Returns a plan that ends with an hour to compute; None if there is none. Raises UserError as next_request does.
+    """
+    extent, stored = _ends(market, feature_set, last_closed_hour(now))
+    if extent is None:
+        return None
+    _, last = extent
+    unstored = hour_range(first_watched_hour(stored[-1:], last, None, market.first_hour), last).difference(stored)
+    if unstored.empty:
+        return None
+    plan = plan_of(market, feature_set, unstored).at_most(feature_set.at_most)
+    return None if plan.compute.empty else plan.until(plan.compute[-1])
 
 
 def _request(

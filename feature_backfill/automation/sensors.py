@@ -2,11 +2,12 @@
 
 Every sensor is on by default, so that nothing must be switched on for new features to become current. The amount of
 work stays small: a feature set without stored rows begins 49 hours back. If everything is stored, or the OHLCV table
-does not exist yet, a tick only reports that. A tick requests more in three cases:
+does not exist yet, a tick only reports that. A tick requests more in four cases:
 
 * Hours without a row between the first and the last stored hour, as they were when the sensor first looked.
 * Hours that a run was meant to compute and did not.
 * Files in a market's folder.
+* A fetch from a market's exchange, if the table is behind.
 
 Any other history is filled by a backfill that the operator starts.
 
@@ -21,10 +22,11 @@ from pydantic import BaseModel
 
 from feature_backfill.assets.ohlcv import News, ohlcv_news, report_news
 from feature_backfill.automation.changes import KnownFiles, database_state, digest
+from feature_backfill.automation.fetching import fetch_job_name, is_fetching, next_fetch
 from feature_backfill.automation.imports import FILES_TAG, import_job_name, next_import
 from feature_backfill.automation.incremental import PATIENCE_S, Cursor, next_request
 from feature_backfill.automation.jobs import batch_tags, job_name
-from feature_backfill.config import FeatureSet, Market
+from feature_backfill.config import ExchangeSource, FeatureSet, Market
 from feature_backfill.dagster_internals.bulk_events import records_in_bulk
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import RunError, UserError
@@ -66,6 +68,9 @@ def incremental_sensor(
     )
     def new_hours(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         ended = _ended_orphans(context)
+        if is_fetching(context.instance, market):
+            message = f"{ended}a fetch is running, which computes the new hours itself"
+            return dg.SensorResult(skip_reason=message, cursor=context.cursor)
         cursor = Cursor.model_validate_json(context.cursor) if context.cursor else Cursor()
         try:
             request = next_request(context.instance, market, feature_set, cursor, _now())
@@ -86,32 +91,30 @@ def incremental_sensor(
     return new_hours
 
 
-def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.SensorDefinition:
-    """Requests imports of the files in the market's folder, and reports the hours of the OHLCV table to Dagster."""
+def ohlcv_sensor(market: Market, bringing: dg.JobDefinition | None) -> dg.SensorDefinition:
+    """Reports the hours of the OHLCV table to Dagster, and requests runs of the job that fills it, if there is one.
+
+    bringing: imports the files in the market's folder, or fetches from its exchange.
+    """
+    fetched = isinstance(market.source, ExchangeSource)
 
     @dg.sensor(
         name=f"{market.name}__ohlcv",
-        jobs=None if import_job is None else [import_job],
+        jobs=None if bringing is None else [bringing],
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Shows the hours of {market.source.table} as materialized; an hour without a row stays missing."
-        + (f" Imports files of {market.source.folder} when they appear or change." if import_job else ""),
+        + (f" Imports files of {market.source.folder} when they appear or change." if market.source.folder else "")
+        + (" Starts a fetch when the table is behind." if fetched else ""),
     )
     def ohlcv(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         messages = [_ended_orphans(context).removesuffix("; ")]
         cursor = OhlcvCursor.model_validate_json(context.cursor) if context.cursor else OhlcvCursor()
-        requests = []
-        if import_job is not None:
-            asked = next_import(context.instance, market, cursor.files, _now())
-            cursor.files = asked.imported
-            messages.append(asked.message)
-            if asked.files:
-                run_config = {"ops": {f"{market.name}__import": {"config": {"files": asked.files}}}}
-                requests.append(
-                    dg.RunRequest(
-                        job_name=import_job_name(market), run_config=run_config, tags={FILES_TAG: asked.digest}
-                    )
-                )
+        requests: list[dg.RunRequest] = []
+        if market.source.folder is not None:
+            requests += _imports(context, market, cursor, messages)
+        if fetched:
+            requests += _fetches(context, market, messages)
         state = digest(database_state(market.source.database), partition_key(last_closed_hour(_now())))
         try:
             complete, message = (True, "nothing changed") if cursor.reported == state else _report(context, market)
@@ -126,6 +129,30 @@ def ohlcv_sensor(market: Market, import_job: dg.JobDefinition | None) -> dg.Sens
         return dg.SensorResult(run_requests=requests, cursor=cursor.model_dump_json())
 
     return ohlcv
+
+
+def _imports(
+    context: dg.SensorEvaluationContext, market: Market, cursor: OhlcvCursor, messages: list[str]
+) -> list[dg.RunRequest]:
+    """The import to request, if any. Updates the cursor, and adds what there is to say."""
+    asked = next_import(context.instance, market, cursor.files, _now())
+    cursor.files = asked.imported
+    messages.append(asked.message)
+    if not asked.files:
+        return []
+    run_config = {"ops": {f"{market.name}__import": {"config": {"files": asked.files}}}}
+    return [dg.RunRequest(job_name=import_job_name(market), run_config=run_config, tags={FILES_TAG: asked.digest})]
+
+
+def _fetches(context: dg.SensorEvaluationContext, market: Market, messages: list[str]) -> list[dg.RunRequest]:
+    """The fetch to request, if any. Adds what there is to say."""
+    try:
+        asked = next_fetch(context.instance, market, _now())
+    except (UserError, RunError) as error:
+        messages.append(f"trying again at the next tick: {error}")
+        return []
+    messages.append(asked.message)
+    return [dg.RunRequest(job_name=fetch_job_name(market))] if asked.asked else []
 
 
 def _report(context: dg.SensorEvaluationContext, market: Market) -> tuple[bool, str]:

@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
@@ -12,12 +11,9 @@ from feature_backfill.commands.shared.hours import parsed_hour
 from feature_backfill.commands.shared.instance import dagster_instance
 from feature_backfill.commands.shared.market import market_named
 from feature_backfill.config import Market, read_markets
-from feature_backfill.errors import shortened
-from feature_backfill.hours import contiguous_runs
 from feature_backfill.sources.registry import bring
 from feature_backfill.sources.source import Brought
-
-LISTED_RANGES = 3
+from feature_backfill.sources.wording import brought_lines
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -39,33 +35,8 @@ def execute(options: argparse.Namespace) -> int:
 def _report(market: Market, brought: Brought) -> None:
     if len(brought.hours):
         with dagster_instance() as instance:
-            report_ohlcv(instance, market, brought.hours)
-    print("\n".join(_lines(market, brought)))
-
-
-def _lines(market: Market, brought: Brought) -> list[str]:
-    origins = ", ".join(f"{origin} {count}" for origin, count in brought.new.items() if count)
-    new = sum(brought.new.values())
-    lines = [
-        f"{market.source.table} of {market.source.database}, {market.source.origin}: {new} rows new"
-        f"{f' ({origins})' if origins else ''}, {brought.changed} changed, {brought.same} the same"
-    ]
-    if len(brought.restated):
-        lines.append(
-            f"restated {_hours(brought.restated)}; the old values are in ohlcv_restated, and recompute-stale computes "
-            "the rows that rest on them"
-        )
-    if len(brought.absent):
-        lines.append(f"not on the exchange: {_hours(brought.absent)}")
-    given_up = brought.absent.intersection(brought.for_good)
-    if len(given_up):
-        lines.append(f"asked for in vain for a day, and not asked for again without --since: {_hours(given_up)}")
-    return lines + [f"warning: {warning}" for warning in brought.warnings]
-
-
-def _hours(hours: pd.DatetimeIndex) -> str:
-    runs = [f"{first:%Y-%m-%d %H:%M} .. {last:%Y-%m-%d %H:%M}" for first, last in contiguous_runs(hours)]
-    return f"{len(hours)} hours, {shortened(runs, LISTED_RANGES)}"
+            report_ohlcv(instance, market, brought.hours, brought)
+    print("\n".join(brought_lines(market, brought)))
 
 
 class _Bar:

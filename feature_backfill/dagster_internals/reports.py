@@ -31,6 +31,7 @@ from dagster import (
     DagsterInstance,
     EventLogEntry,
     MaterializeResult,
+    OpExecutionContext,
 )
 from dagster._core.definitions.events import (
     AssetMaterializationFailure,
@@ -92,12 +93,12 @@ def skipped(asset: AssetKey, metadata: Mapping[str, Any]) -> AssetMaterializatio
     )
 
 
-def report_hours(context: AssetExecutionContext, events: Sequence[EventOfHours]) -> None:
+def report_hours(context: AssetExecutionContext | OpExecutionContext, events: Sequence[EventOfHours]) -> None:
     """Report what `context.log_event` would, one partition after another, in bulk if the instance's event log can.
 
-    For the body of an asset that reports its hours itself: a materialization for an hour that is done, `skipped` with
-    the reason for one that is left out. An event log that does not take the latter gets an observation instead.
-    Loggers do not get a line for each hour: that costs more than the records.
+    For the body of an asset that reports its hours itself, and for an op that fills hours of assets: a materialization
+    for an hour that is done, `skipped` with the reason for one that is left out. An event log that does not take the
+    latter gets an observation instead. Loggers do not get a line for each hour: that costs more than the records.
 
     The times of the events of one call are a millisecond apart, the newest hour's is now: Dagster's pages would show
     events of one time as one.
@@ -113,7 +114,8 @@ def report_hours(context: AssetExecutionContext, events: Sequence[EventOfHours])
     in_bulk = records_in_bulk(context.instance)
     entries = _entries(events, lambda event: _step_entry(step, event if in_bulk else _as_observation(event)))
     _store(context.instance, step.run_id, entries)
-    context.op_execution_context._events.extend(entry.line.get_dagster_event() for entry in entries)
+    op_context = context.op_execution_context if isinstance(context, AssetExecutionContext) else context
+    op_context._events.extend(entry.line.get_dagster_event() for entry in entries)
 
 
 def reported_already(asset: AssetKey | None = None) -> MaterializeResult[None]:

@@ -96,17 +96,18 @@ class Plan:
 
     def at_most(self, count: int) -> "Plan":
         """The plan without the hours after the count-th hour to compute; the whole plan if count is 0 or less."""
-        if not 0 < count < len(self.compute):
-            return self
-        last = self.compute[count - 1]
+        return self.until(self.compute[count - 1]) if 0 < count < len(self.compute) else self
+
+    def until(self, last: pd.Timestamp) -> "Plan":
+        """The plan without the hours after an hour."""
         return replace(
             self,
             open=self.open[self.open <= last],
             kept=self.kept[self.kept <= last],
             impossible=self.impossible[self.impossible.index <= last],
-            compute=self.compute[:count],
+            compute=self.compute[self.compute <= last],
             stale=self.stale[self.stale <= last],
-            digests=self.digests[:count],
+            digests=self.digests[self.digests.index <= last],
             kept_digests=self.kept_digests[self.kept_digests.index <= last],
         )
 

@@ -18,8 +18,11 @@ from feature_backfill.sources.source import NO_HOURS, Brought, Progress
 POLL_EVERY_S = 2.0
 """Seconds between two looks for an awaited hour."""
 
-AWAITED_S = 120.0
-"""How long an hour is awaited. After that, whatever is there is fetched, and the next fetch asks again."""
+AWAITED_S = 60.0
+"""How long an hour is awaited after it has closed. Then whatever is there is fetched, and the next fetch asks again."""
+
+CLOSES_IN_S = 900.0
+"""An hour that closes later than this by the exchange's time is not awaited: somebody's clock is wrong."""
 
 STORED_AT_ONCE = 5000
 """So many rows of the API are stored at once: opening the database takes longer than a request."""
@@ -65,13 +68,16 @@ class _Fetch:
     progress: Progress
 
     def wait_for(self, hour: pd.Timestamp) -> None:
-        """Wait until the hour has closed by the exchange's time and its candle is there; not longer than AWAITED_S."""
-        deadline = time.monotonic() + AWAITED_S
+        """Wait until the hour has closed by the exchange's time, then until its candle is there: AWAITED_S at most."""
+        closes_in = (hour + HOUR - self.api.now()).total_seconds()
+        if closes_in > CLOSES_IN_S:
+            return
+        deadline = time.monotonic() + max(closes_in, 0) + AWAITED_S
         while time.monotonic() < deadline:
-            closes_in = (hour + HOUR - self.api.now()).total_seconds()
             if closes_in <= 0 and len(self.api.page(hour, hour, hour)):
                 return
-            time.sleep(min(closes_in, POLL_EVERY_S) if closes_in > 0 else POLL_EVERY_S)
+            time.sleep(closes_in if closes_in > 0 else POLL_EVERY_S)
+            closes_in = (hour + HOUR - self.api.now()).total_seconds()
 
     def from_archive(self, archive: Archive, now: pd.Timestamp) -> bool:
         """Store what the archive has of the days that are over, month by month.

@@ -55,6 +55,7 @@ class FetchedTable:
             changed = stored.new.union(stored.restated)
             brought.add(origin, len(stored.new), len(stored.restated), stored.same, changed)
             brought.restated = brought.restated.union(stored.restated)
+            brought.seen = seen
         return pd.DatetimeIndex(sound["timestamp"])
 
     def note_absent(self, hours: pd.DatetimeIndex, asked: pd.Timestamp, brought: Brought) -> None:

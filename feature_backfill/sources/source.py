@@ -24,7 +24,8 @@ class Brought:
 
     new: the number of new rows by where they came from ("archive", "API", "files"). changed, same: numbers of rows that
     replaced other values, or were there already.
-    hours: new or changed, UTC-naive, ascending. restated: those whose values an exchange has changed.
+    hours: new or changed, UTC-naive, ascending; by_origin: the same by where they came from.
+    restated: those whose values an exchange has changed. seen: the exchange's time of the last rows, UTC-naive.
     absent: hours that were asked for in vain. for_good: those that are not asked for again.
     warnings: what went wrong on the way and was made good, a line each.
     """
@@ -33,7 +34,9 @@ class Brought:
     changed: int = 0
     same: int = 0
     hours: pd.DatetimeIndex = field(default_factory=lambda: NO_HOURS)
+    by_origin: dict[str, pd.DatetimeIndex] = field(default_factory=dict)
     restated: pd.DatetimeIndex = field(default_factory=lambda: NO_HOURS)
+    seen: pd.Timestamp | None = None
     absent: pd.DatetimeIndex = field(default_factory=lambda: NO_HOURS)
     for_good: pd.DatetimeIndex = field(default_factory=lambda: NO_HOURS)
     warnings: list[str] = field(default_factory=list)
@@ -44,6 +47,7 @@ class Brought:
         self.changed += changed
         self.same += same
         self.hours = self.hours.union(hours)
+        self.by_origin[origin] = self.by_origin.get(origin, NO_HOURS).union(hours)
 
 
 class Source(Protocol):

@@ -160,9 +160,16 @@ def test_the_check_fails_where_it_is_executed(instance, configs, markets):
 
 
 def test_the_configuration_knows_every_job_of_a_market(tmp_path):
-    market = small_market(tmp_path, source={"database": "ohlcv.duckdb", "table": TABLE, "folder": "files"})
-    jobs = build_definitions([market]).get_repository_def().job_names
-    assert {name for name in jobs if not name.startswith("__")} == market.job_names
+    table = {"database": "ohlcv.duckdb", "table": TABLE}
+    files = small_market(tmp_path, source={**table, "folder": "files"})
+    fetched = small_market(tmp_path, source={**table, "exchange": "binance", "symbol": "BTC/USDT"})
+    jobs = {
+        name
+        for market in (files, fetched)
+        for name in build_definitions([market]).get_repository_def().job_names
+        if not name.startswith("__")
+    }
+    assert jobs == files.job_names == fetched.job_names
 
 
 def test_no_sensor_looks_for_broken_files_where_there_are_none(configs, markets):

@@ -1,4 +1,4 @@
-"""The markets of configs/examples: two markets with two feature sets each, from the YAML alone."""
+"""The markets of configs/examples, each with two feature sets, from the YAML alone: a table, an exchange, files."""
 
 import shutil
 
@@ -27,7 +27,7 @@ def markets(tmp_path):
     for name in ("examples", "feature_lists"):
         shutil.copytree(shipped_config(name), tmp_path / "configs" / name)
     (tmp_path / "data" / "ethusdt").mkdir(parents=True)
-    return read_markets(tmp_path / "configs" / "examples").valid
+    return {market.name: market for market in read_markets(tmp_path / "configs" / "examples").valid}
 
 
 def rows(market, key):
@@ -38,11 +38,11 @@ def rows(market, key):
 
 
 def test_sensors_make_every_feature_set_current_from_a_table_and_from_files(instance, markets):
-    btcusdt, ethusdt = markets
+    btcusdt, ethusdt = markets["btcusdt"], markets["ethusdt"]
     put_ohlcv(btcusdt.source.database, OHLCV, btcusdt.source.table)
     OHLCV.to_parquet(ethusdt.source.folder / "all.parquet")
-    definitions = build_definitions(markets)
-    for market in markets:
+    definitions = build_definitions([btcusdt, ethusdt])
+    for market in (btcusdt, ethusdt):
         ohlcv = Sensor(instance, definitions, f"{market.name}__ohlcv")
         ohlcv.execute(ohlcv.tick())
         assert len(instance.get_materialized_partitions(ohlcv_key(market))) == len(OHLCV)
@@ -59,21 +59,21 @@ def test_sensors_make_every_feature_set_current_from_a_table_and_from_files(inst
 
 
 def test_feature_sets_of_a_market_share_its_ohlcv_bars_and_pool(markets):
-    graph = build_definitions(markets).resolve_asset_graph()
-    for market in markets:
+    graph = build_definitions(list(markets.values())).resolve_asset_graph()
+    for market in markets.values():
         assert len(market.feature_sets) == 2
         shared = {ohlcv_key(market), bars_key(market, "4H"), bars_key(market, "12H")}
         for feature_set in market.feature_sets:
             assert shared <= graph.get(features_key(market, feature_set)).parent_keys
-    assert len(graph.materializable_asset_keys) == 10
-    for market in markets:
+    assert len(graph.materializable_asset_keys) == 15
+    for market in markets.values():
         written = [bars_key(market, "4H"), *(features_key(market, feature_set) for feature_set in market.feature_sets)]
         assert {pool for key in written for pool in graph.get(key).pools} == {writer_pool(market)}
 
 
 def test_the_catalogue_names_owners_kinds_and_links(markets):
-    btcusdt, _ = markets
-    graph = build_definitions(markets).resolve_asset_graph()
+    btcusdt = markets["btcusdt"]
+    graph = build_definitions(list(markets.values())).resolve_asset_graph()
     for key in (ohlcv_key(btcusdt), bars_key(btcusdt, "4H"), features_key(btcusdt, btcusdt.feature_sets[0])):
         node = graph.get(key)
         assert node.owners == ["team:research"]

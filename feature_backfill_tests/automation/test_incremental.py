@@ -225,7 +225,7 @@ def test_a_cursor_stays_short_and_says_what_was_settled(instance, tmp_path):
     assert sensor.ranges() == []
     told = sensor.message
     assert len(told) > KEPT_MESSAGE
-    assert len(sensor.cursor) <= 200
+    assert len(sensor.cursor) <= 400
     assert sensor.ranges() == []
     assert sensor.message.endswith(" ...")
     assert told.startswith(sensor.message.removesuffix(" ..."))

@@ -18,6 +18,7 @@ OPTIONS = {
     "small__repair": {"small__repair_op": {"dry_run": False}},
     "small__import_files": {"small__import": {"files": []}},
     "compact_records": {"compact_records_op": {"dry_run": False}},
+    "fetched__fetch": {"fetched__fetch_op": {"since": "", "awaited": ""}},
     "small__checks": {"small__features__short_checks": {"hours": None, "seed": None}},
 }
 
@@ -36,6 +37,8 @@ def launchpad(module_instance, tmp_path_factory):
     folder = tmp_path_factory.mktemp("market")
     source = {"database": "ohlcv.duckdb", "table": "ohlcv_small_1h", "folder": "files"}
     configure(small_market(folder, source=source), folder)
+    exchange = {"database": "ohlcv.duckdb", "table": "fetched", "exchange": "binance", "symbol": "BTC/USDT"}
+    configure(small_market(folder, name="fetched", source=exchange, target_database="fetched.duckdb"), folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEATURE_BACKFILL_CONFIGS", str(folder))
         with in_process_test_workspace(module_instance, LoadableTargetOrigin(module_name=LOCATION)) as workspace:

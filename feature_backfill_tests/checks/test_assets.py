@@ -62,6 +62,7 @@ def test_a_warning_leaves_the_run_green_and_its_numbers_can_be_plotted(run, mark
         "continuity/hours": 301,
         "continuity/hours_without_row": 3,
         "continuity/hours_in_known_gaps": 0,
+        "continuity/hours_not_on_the_exchange": 0,
         "sanity/rows": 298,
         "sanity/bad_rows": 0,
     }

@@ -1,6 +1,6 @@
 """A simulated exchange and a market whose source it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ TABLE = "ohlcv_btcusdt_1h"
 PERPETUAL = {"exchange": "binanceusdm", "symbol": "BTC/USDT:USDT"}
 SPOT = {"exchange": "binance", "symbol": "BTC/USDT"}
 OKX = {"exchange": "okx", "symbol": "BTC/USDT"}
+SHORT = {"key": "short", "base_hours": 48, "timeframes": ["1H", "4H"]}
 OKX_SWAP = {"exchange": "okx", "symbol": "BTC/USDT:USDT"}
 
 
@@ -36,7 +37,9 @@ class Scene:
     def __init__(self, folder: Path, exchange: SimulatedExchange, served: SimulatedMarket, faults: Faults) -> None:
         self.folder, self.exchange, self.served, self.faults = folder, exchange, served, faults
 
-    def market(self, first: pd.Timestamp = FIRST, **source: object) -> Market:
+    def market(
+        self, first: pd.Timestamp = FIRST, feature_sets: Sequence[object] = (SHORT,), **source: object
+    ) -> Market:
         """A market that is fetched from the exchange, without its archive unless `archive` says so."""
         where = {"database": "ohlcv.duckdb", "table": TABLE, "api": self.exchange.url, "archive": "none"}
         fields = {
@@ -44,7 +47,7 @@ class Scene:
             "first_hour": first,
             "source": {**where, **PERPETUAL, **source},
             "target_database": "features.duckdb",
-            "feature_sets": [{"key": "short", "base_hours": 48, "timeframes": ["1H", "4H"]}],
+            "feature_sets": list(feature_sets),
         }
         return market_from(fields, self.folder, "test")
 

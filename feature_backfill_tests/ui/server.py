@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,14 @@ mutation ($parameters: LaunchBackfillParams!) {
     ... on PythonError { message }
   }
 }"""
+
+LAUNCH_RUN = """
+mutation ($parameters: ExecutionParams!) {
+  launchRun(executionParams: $parameters) { ... on LaunchRunSuccess { run { id } } ... on PythonError { message } }
+}"""
+
+RUNS = """
+query ($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results { id status } } } }"""
 
 STATUS = """
 query ($id: String!) {
@@ -94,6 +102,18 @@ class Server:
         answer = self.ask(LAUNCH, parameters=parameters)["launchPartitionBackfill"]
         assert "backfillId" in answer, answer
         return str(answer["backfillId"])
+
+    def launch_run(self, job: str, run_config: Mapping[str, object]) -> str:
+        """Launch a job without partitions, as its launchpad or a schedule does. Returns the id of the run."""
+        selector = {**REPOSITORY, "pipelineName": job}
+        answer = self.ask(LAUNCH_RUN, parameters={"selector": selector, "runConfigData": run_config})["launchRun"]
+        assert "run" in answer, answer
+        return str(answer["run"]["id"])
+
+    def runs(self, job: str) -> dict[str, str]:
+        """The status of each run of a job, by id."""
+        found = self.ask(RUNS, filter={"pipelineName": job})["runsOrError"]["results"]
+        return {run["id"]: run["status"] for run in found}
 
     def finished(self, backfill_id: str) -> Any:
         """Status and runs of a backfill, once it has ended."""

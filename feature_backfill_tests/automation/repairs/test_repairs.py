@@ -157,8 +157,6 @@ def test_rows_of_a_killed_run_are_shown_and_skipped_hours_read_missing(instance,
     assert status(instance, market) == {MATERIALIZED: set(RUN[:15]), FAILED: set(RUN[15:])}
 
     assert run_range(instance, market, RUN[0], RUN[-1]).success
-    assert status(instance, market)[FAILED], "Dagster's cache keeps what a run failed on and the next one skipped"
-    repair(instance, market)
     assert status(instance, market) == {MATERIALIZED: set(RUN[:15])}
 
 
