@@ -15,7 +15,7 @@ SERVED_HOURS = 3
 FEATURES = ["btc", "features", "short"]
 
 
-@pytest.mark.parametrize("days", [92, pytest.param(731, marks=pytest.mark.long)])
+@pytest.mark.parametrize("days", [pytest.param(92, marks=pytest.mark.live), pytest.param(731, marks=pytest.mark.long)])
 def test_a_yaml_fills_its_table_and_keeps_its_features_current(tmp_path, monkeypatch, days):
     """The sensor starts the first fetch. The hourly ones are launched as by the schedule, just before the hour closes.
 
