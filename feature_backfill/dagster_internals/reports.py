@@ -135,8 +135,8 @@ def report_runless(instance: DagsterInstance, events: Sequence[EventOfHours]) ->
 def _entries(events: Sequence[EventOfHours], entry_of: Callable[[AssetEvent], EventLogEntry]) -> list[PartitionedEntry]:
     """The entries of events, in the order of the events; their times are in the order of all their partitions."""
     keys = sorted({partition for event in events for partition in event.partitions})
-    now = round(time.time(), 3)
-    times = {key: round(now - APART_S * before, 3) for before, key in enumerate(reversed(keys))}
+    now = round(time.time(), 3) + APART_S / 2  # in the middle of a millisecond, which rounding does not leave
+    times = {key: round(now - APART_S * before, 4) for before, key in enumerate(reversed(keys))}
     return [
         PartitionedEntry(
             entry_of(next(event.one_by_one())),

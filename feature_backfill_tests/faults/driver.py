@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import feature_backfill.assets.bars
-import feature_backfill.assets.features
+import feature_backfill.assets.rows
 import feature_backfill.assets.run_events
 import feature_backfill.commands.repair
 import feature_backfill.commands.run
@@ -123,7 +123,7 @@ def killed_within_the_checkpoint() -> None:
             connection.execute("CHECKPOINT")
         return written
 
-    feature_backfill.assets.features.write_features = write
+    feature_backfill.assets.rows.write_features = write
 
 
 def killed_within_the_events() -> None:
