@@ -52,7 +52,8 @@ class _Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if not self._progress.disable:  # else it may print an empty line
+            self._progress.stop()
 
     def show(self, what: str, done: int, total: int) -> None:
         """Draw how far it is."""
