@@ -2,6 +2,7 @@ import sqlite3
 from functools import partial
 
 import dagster as dg
+import hypothesis
 import pytest
 import sqlalchemy
 
@@ -10,6 +11,9 @@ from feature_backfill_tests.homes import new_home
 from feature_backfill_tests.postgres import new_home_on_postgres, postgres_server
 
 FIGURES = "figures"
+
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
 
 
 def pytest_addoption(parser):

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feature_backfill.engine.bars import HourlyRows
@@ -49,7 +49,6 @@ def hour(place):
     return FIRST + place * HOUR
 
 
-@settings(deadline=None)
 @given(**some)
 def test_an_hour_is_skipped_if_its_lookback_lacks_a_row_or_has_a_bad_one(gone, bad, astray, base):
     ohlcv = market(gone, bad, astray)
@@ -64,7 +63,6 @@ def test_an_hour_is_skipped_if_its_lookback_lacks_a_row_or_has_a_bad_one(gone, b
     assert list(reasons(ohlcv, base=base).index) == expected
 
 
-@settings(deadline=None)
 @given(**some)
 @example(gone=set(), bad={0, 1, 3}, astray={0, 2}, base=1)
 def test_the_hour_that_a_reason_names_is_the_first_that_can_be_computed(gone, bad, astray, base):
@@ -77,7 +75,6 @@ def test_the_hour_that_a_reason_names_is_the_first_that_can_be_computed(gone, ba
             assert waits.isin(truth).tolist() == [True] * (len(waits) - 1) + [False]
 
 
-@settings(deadline=None)
 @given(**some, start=places)
 def test_rows_that_are_cut_to_the_lookbacks_give_the_same_reasons(gone, bad, astray, base, start):
     ohlcv = known(market(gone, bad, astray))

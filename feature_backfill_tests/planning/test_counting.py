@@ -1,7 +1,7 @@
 """One count of hours, for all that is said about them."""
 
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_backfill.hours import HOUR
@@ -44,7 +44,6 @@ def test_settings_under_which_an_hour_has_no_bar_are_what_can_never_be_computed(
     assert count_hours(plan, hour(8), hour(11)).states == {"can be computed": 2, "can never be computed": 2}
 
 
-@settings(deadline=None)
 @given(
     gone=st.sets(st.integers(0, HOURS - 1), max_size=6),
     bad=st.sets(st.integers(0, HOURS - 1), max_size=4),
