@@ -25,7 +25,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(items):
     """Begin with what waits for other processes, while the rest has something to compute."""
-    items.sort(key=lambda item: "ui" not in item.path.parts)
+    items.sort(key=lambda item: ("ui" not in item.path.parts, not {"faults", "sources"} & set(item.path.parts)))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -135,7 +135,9 @@ def weather(folder, chance, rounds):
 
 
 @pytest.mark.usefixtures("short_pauses", "small_pages")
-@pytest.mark.parametrize("rounds", [25, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(25, marks=pytest.mark.live), pytest.param(500, marks=pytest.mark.long)]
+)
 def test_after_random_faults_the_table_is_what_the_exchange_holds(tmp_path, pytestconfig, figures, rounds):
     chance = random.Random(pytestconfig.getoption("--fault-seed"))
     succeeded = 0
