@@ -79,9 +79,14 @@ def hour_range(first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
     return pd.date_range(first, last, freq="h", unit="us")
 
 
+def utc_now() -> pd.Timestamp:
+    """The time by the clock, UTC-naive."""
+    return pd.Timestamp.now(tz="UTC").tz_localize(None)
+
+
 def last_closed_hour(now: pd.Timestamp | None = None) -> pd.Timestamp:
     """The newest hour whose bar has closed. At 13:12 it is 12:00. now: UTC-naive; the clock by default."""
-    moment = pd.Timestamp.now(tz="UTC").tz_localize(None) if now is None else now
+    moment = utc_now() if now is None else now
     return moment.floor("h") - HOUR
 
 

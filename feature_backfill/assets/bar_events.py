@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import dagster as dg
 import pandas as pd
 
+from feature_backfill.assets.ohlcv import row_versions
 from feature_backfill.dagster_internals.reports import EventOfHours
 from feature_backfill.dagster_internals.versions import VERSION_TAG
-from feature_backfill.engine.bars import COLUMNS, HourlyRows
+from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.hours import partition_keys
 
 NO_BAR = "none ends with this hour, or OHLCV lacks another hour of it"
@@ -21,10 +22,8 @@ def bar_events(
     rows: that the bars are built from. hours: of the run. versions: tags that say what the bars rest on.
     """
     present = hours[hours.isin(rows.stamps)]
-    bars = built.set_index("timestamp")
-    bars = bars[bars.index.isin(present)]
-    ends_at = pd.DatetimeIndex(bars.index)
-    digests = pd.util.hash_pandas_object(bars[list(COLUMNS)], index=False)
+    bars = built[built["timestamp"].isin(present)]
+    ends_at = pd.DatetimeIndex(bars["timestamp"])
     ends = dg.AssetMaterialization(asset, tags=dict(versions))
     none = dg.AssetMaterialization(asset, metadata={"bar": NO_BAR}, tags={**versions, VERSION_TAG: "no bar"})
     return [
@@ -33,6 +32,6 @@ def bar_events(
             ends,
             partition_keys(ends_at),
             numbers={name: bars[name].tolist() for name in ("close", "volume")},
-            tags={VERSION_TAG: [f"{digest:016x}" for digest in digests]},
+            tags={VERSION_TAG: list(row_versions(bars))},
         ),
     ]

@@ -16,7 +16,7 @@ from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.target import target_key, target_of_run
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import forget_failures
-from feature_backfill.dagster_internals.reports import report_hours, reported_already
+from feature_backfill.dagster_internals.reports import StepContext, report_hours, reported_already
 from feature_backfill.dagster_internals.versions import newest_event, read_at
 from feature_backfill.engine.bars import COLUMNS, HourlyRows, complete_bars
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
@@ -66,7 +66,7 @@ def bars_assets(market: Market) -> list[dg.AssetsDefinition]:
 
 
 def refresh_bars(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    context: StepContext,
     market: Market,
     timeframes: Sequence[str],
     hours: pd.DatetimeIndex,

@@ -21,6 +21,7 @@ from feature_backfill.assets.run_summary import PREVIEW_FEATURES, PREVIEW_HOURS,
 from feature_backfill.assets.target import target_of_run
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.dagster_internals.partition_status import forget_failures
+from feature_backfill.dagster_internals.reports import StepContext
 from feature_backfill.dagster_internals.versions import newest_event
 from feature_backfill.engine.bars import HourlyRows
 from feature_backfill.engine.compute import compute_rows
@@ -36,8 +37,6 @@ from feature_backfill.store.features import ensure_features_table, write_feature
 CHUNK_HOURS = 8 * 1024
 """Hours that are computed and stored at a time, to bound memory: 440 values of 8,192 hours take 29 MB."""
 
-Context = dg.AssetExecutionContext | dg.OpExecutionContext
-
 
 def upstream_keys(market: Market, feature_set: FeatureSet) -> list[dg.AssetKey]:
     """The assets that the rows of a feature set rest on."""
@@ -49,7 +48,7 @@ def upstream_of(instance: dg.DagsterInstance, market: Market, feature_set: Featu
     return Upstream(upstream_keys(market, feature_set), newest_event(instance))
 
 
-def make_rows(context: Context, market: Market, feature_set: FeatureSet, plan: Plan, upstream: Upstream) -> None:
+def make_rows(context: StepContext, market: Market, feature_set: FeatureSet, plan: Plan, upstream: Upstream) -> None:
     """Carry out a plan: compute and store its rows, and report each of its hours.
 
     The bars of the hours must be stored. context: of a step that requires target_key(market) and "progress".
@@ -76,7 +75,7 @@ def make_rows(context: Context, market: Market, feature_set: FeatureSet, plan: P
     progress.finished(report)
 
 
-def _standing(context: Context, market: Market, feature_set: FeatureSet) -> Standing | None:
+def _standing(context: StepContext, market: Market, feature_set: FeatureSet) -> Standing | None:
     """How the feature set stands. What cannot be read now is left out: rows are stored that must be reported."""
     try:
         return standing_of(market, feature_set)
@@ -86,7 +85,7 @@ def _standing(context: Context, market: Market, feature_set: FeatureSet) -> Stan
 
 
 def _compute_and_store(
-    context: Context,
+    context: StepContext,
     market: Market,
     feature_set: FeatureSet,
     plan: Plan,

@@ -7,10 +7,10 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from feature_backfill.dagster_internals.reports import EventOfHours, report_hours, skipped
+from feature_backfill.dagster_internals.reports import EventOfHours, StepContext, report_hours, skipped
 from feature_backfill.dagster_internals.versions import BEFORE_ALL, VERSION_TAG, read_at
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.hours import HOUR, partition_keys
+from feature_backfill.hours import HOUR, partition_keys, utc_now
 from feature_backfill.planning.plan import Plan
 
 NUMBERED_HOURS = 200
@@ -33,7 +33,7 @@ class Upstream:
 
 
 def report_run(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    context: StepContext,
     asset: dg.AssetKey,
     plan: Plan,
     upstream: Upstream,
@@ -44,8 +44,7 @@ def report_run(
 
     missing_values: how many values of each computed row are missing.
     """
-    now = pd.Timestamp.now("UTC").tz_localize(None)
-    events = run_events(asset, plan, upstream, missing_values, now)
+    events = run_events(asset, plan, upstream, missing_values, utc_now())
     if events:
         *_, newest = events
         before, last = newest.apart_from_last()

@@ -9,6 +9,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.reports import StepContext
 from feature_backfill.store.database import connect
 
 
@@ -34,7 +35,7 @@ def target_database(market: Market) -> dg.ResourceDefinition:
     )
 
 
-def target_of_run(context: dg.AssetExecutionContext | dg.OpExecutionContext, market: Market) -> TargetDatabase:
+def target_of_run(context: StepContext, market: Market) -> TargetDatabase:
     """The resource of a run whose asset or op requires target_key(market)."""
     target: TargetDatabase = getattr(context.resources, target_key(market))
     return target

@@ -1,6 +1,5 @@
 """The check that is red as long as a market's YAML is broken, and the sensor that makes it so without being asked."""
 
-import hashlib
 from collections.abc import Sequence
 
 import dagster as dg
@@ -8,6 +7,8 @@ import pandas as pd
 from pydantic import BaseModel
 
 from feature_backfill.assets.broken import ShownAsBroken
+from feature_backfill.automation.changes import digest
+from feature_backfill.hours import utc_now
 
 CHECK = "can_be_used"
 INTERVAL_S = 30
@@ -35,7 +36,7 @@ def broken_check(shown: ShownAsBroken) -> dg.AssetChecksDefinition:
 def broken_sensor(every: Sequence[ShownAsBroken]) -> dg.SensorDefinition:
     """Reports the checks of all broken files as failed: at once, and every hour as long as the files are broken."""
     errors = [shown.broken.error for shown in every]
-    state = hashlib.sha256("\n".join(errors).encode()).hexdigest()[:16]
+    state = digest(*errors)
 
     @dg.sensor(
         name="broken_markets",
@@ -44,7 +45,7 @@ def broken_sensor(every: Sequence[ShownAsBroken]) -> dg.SensorDefinition:
         description="Reports the checks of markets whose YAML is broken as failed, once an hour.",
     )
     def broken_markets(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        now = pd.Timestamp.now(tz="UTC").tz_localize(None)
+        now = utc_now()
         last = BrokenCursor.model_validate_json(context.cursor) if context.cursor else None
         if last is not None and last.reported == state and now - REPEATED < pd.Timestamp(last.at) <= now:
             return dg.SensorResult(skip_reason="; ".join(errors), cursor=context.cursor)

@@ -6,7 +6,7 @@ a fetch failed.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,10 +22,10 @@ from feature_backfill.assets.rows import make_rows, upstream_of
 from feature_backfill.assets.target import target_key
 from feature_backfill.automation.incremental import PATIENCE_S as TICK_PATIENCE_S
 from feature_backfill.automation.incremental import newest_plan
-from feature_backfill.automation.runs import ENDED, LONGEST_PAUSE, ON_THEIR_WAY, ended_at, pause_after
+from feature_backfill.automation.runs import ENDED, due_after, is_on_its_way
 from feature_backfill.config import ExchangeSource, FeatureSet, Market
 from feature_backfill.errors import RunError, UserError, shortened
-from feature_backfill.hours import HOUR, last_closed_hour
+from feature_backfill.hours import HOUR, last_closed_hour, to_utc, utc_now
 from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.sources.registry import bring
 from feature_backfill.sources.source import NO_HOURS, Brought, Progress
@@ -91,7 +91,7 @@ def fetch_job(market: Market) -> dg.JobDefinition:
                     report_ohlcv(context.instance, market, brought.hours, brought)
             for feature_set in market.feature_sets:
                 with errors.noted():
-                    _make(context, market, feature_set, newest_plan(market, feature_set, _now()))
+                    _make(context, market, feature_set, newest_plan(market, feature_set, utc_now()))
             for feature_set in market.feature_sets:
                 with errors.noted():
                     stale = _resting_on(market, feature_set, _restated(market, brought))
@@ -126,10 +126,10 @@ def fetch_schedule(market: Market, job: dg.JobDefinition) -> dg.ScheduleDefiniti
         description=f"Fetches each hour of {market.name} as soon as it has closed, and computes its features.",
     )
     def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        closing = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC").tz_localize(None).floor("h")
+        closing = to_utc([context.scheduled_execution_time])[0].floor("h")
         if closing < market.first_hour:
             return dg.SkipReason(f"{closing} is before {market.first_hour}, the first hour of {market.name}")
-        if _on_their_way(context.instance, market, ON_THEIR_WAY):
+        if is_on_its_way(context.instance, fetch_job_name(market)):
             return dg.SkipReason("a fetch is queued or running")
         return dg.RunRequest(run_config=fetch_config(market, awaited=closing))
 
@@ -154,7 +154,7 @@ def next_fetch(instance: dg.DagsterInstance, market: Market, now: pd.Timestamp) 
 
     Raises UserError or RunError if the table cannot be looked at.
     """
-    if _on_their_way(instance, market, ON_THEIR_WAY):
+    if is_on_its_way(instance, fetch_job_name(market)):
         return FetchRequest(False, "a fetch is queued or running")
     newest = _newest_row(market, TICK_PATIENCE_S)
     if newest is not None and newest >= last_closed_hour(now):
@@ -165,8 +165,7 @@ def next_fetch(instance: dg.DagsterInstance, market: Market, now: pd.Timestamp) 
     if records:
         failed = [record.dagster_run.status != dg.DagsterRunStatus.SUCCESS for record in records]
         failures = failed.index(False) if False in failed else len(failed)
-        due = ended_at(records[0]) + pause_after(max(failures, 1))
-        if now < due <= now + LONGEST_PAUSE:  # a pause that ends later began before the clock was set back
+        if due := due_after(records[0], max(failures, 1), now):
             last = f"the last {failures} fetches failed" if failures else "the last fetch brought no more"
             return FetchRequest(False, f"{behind}; {last}, the next is requested at {due:%Y-%m-%d %H:%M} UTC")
     return FetchRequest(True, f"{behind}; fetching")
@@ -175,12 +174,7 @@ def next_fetch(instance: dg.DagsterInstance, market: Market, now: pd.Timestamp) 
 def is_fetching(instance: dg.DagsterInstance, market: Market) -> bool:
     """Whether a fetch of the market is under way, which sees to the features of new hours itself."""
     going = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    return isinstance(market.source, ExchangeSource) and _on_their_way(instance, market, going)
-
-
-def _on_their_way(instance: dg.DagsterInstance, market: Market, statuses: Sequence[dg.DagsterRunStatus]) -> bool:
-    filters = dg.RunsFilter(job_name=fetch_job_name(market), statuses=statuses)
-    return bool(instance.get_run_records(filters, limit=1))
+    return isinstance(market.source, ExchangeSource) and is_on_its_way(instance, fetch_job_name(market), going)
 
 
 def _newest_row(market: Market, patience: float = PATIENCE_S) -> pd.Timestamp | None:
@@ -262,7 +256,3 @@ def _logged(context: dg.OpExecutionContext) -> Progress:
             context.log.info(f"{what}: {done:,} of {total:,}")
 
     return log
-
-
-def _now() -> pd.Timestamp:
-    return pd.Timestamp.now(tz="UTC").tz_localize(None)

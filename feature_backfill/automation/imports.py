@@ -10,14 +10,7 @@ from pydantic import Field
 from feature_backfill.assets.names import writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.changes import KnownFiles, digest, folder_state
-from feature_backfill.automation.runs import (
-    ENDED,
-    LONGEST_PAUSE,
-    ON_THEIR_WAY,
-    REMEMBERED_RUNS,
-    ended_at,
-    pause_after,
-)
+from feature_backfill.automation.runs import ENDED, REMEMBERED_RUNS, due_after, is_on_its_way
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.failures import step_failure
 from feature_backfill.errors import RunError, UserError, shortened
@@ -116,16 +109,14 @@ def next_import(instance: dg.DagsterInstance, market: Market, imported: KnownFil
         return ImportRequest([], "", f"{len(present)} files, all imported", KnownFiles.of(present))
     asked = digest(json.dumps(changed))
     job = import_job_name(market)
-    if instance.get_run_records(dg.RunsFilter(job_name=job, statuses=ON_THEIR_WAY), limit=1):
+    if is_on_its_way(instance, job):
         return ImportRequest([], asked, "an import is queued or running", imported)
     tried = dg.RunsFilter(job_name=job, tags={FILES_TAG: asked}, statuses=ENDED)
     records = instance.get_run_records(tried, limit=REMEMBERED_RUNS)
     if any(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS for record in records):
         return ImportRequest([], asked, f"{len(changed)} files imported", KnownFiles.of(present))
     names = shortened(list(changed), NAMED_FILES)
-    if records:
-        due = ended_at(records[0]) + pause_after(len(records))
-        if now < due <= now + LONGEST_PAUSE:  # a pause that ends later began before the clock was set back
-            message = f"the import of {names} failed; it is requested again at {due:%Y-%m-%d %H:%M} UTC"
-            return ImportRequest([], asked, message, imported)
+    if records and (due := due_after(records[0], len(records), now)):
+        message = f"the import of {names} failed; it is requested again at {due:%Y-%m-%d %H:%M} UTC"
+        return ImportRequest([], asked, message, imported)
     return ImportRequest(list(changed), asked, f"importing {names}", imported)

@@ -9,8 +9,8 @@ from feature_backfill.dagster_internals.reports import EventOfHours, report_runl
 from feature_backfill.hours import hours_of, partition_keys
 
 
-def show_overtaken(instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, stored: pd.DatetimeIndex) -> int:
-    """Report the stored hours (ascending) that the last run over them did not report. Returns their number.
+def show_overtaken(instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, stored: pd.DatetimeIndex) -> None:
+    """Report the stored hours (ascending) that the last run over them did not report.
 
     Hours that a queued or going run sees to are left to it, and so are hours that no run was ever to materialize.
     """
@@ -20,6 +20,10 @@ def show_overtaken(instance: dg.DagsterInstance, job: str, asset: dg.AssetKey, s
     hours = overtaken.intersection(stored)
     if len(hours):
         hours = hours.difference(hours_on_their_way(instance, job, asset, hours))
-        found = dg.AssetMaterialization(asset, metadata={"row": "found stored"})
-        report_runless(instance, [EventOfHours(found, partition_keys(hours))])
-    return len(hours)
+        report_found(instance, asset, hours)
+
+
+def report_found(instance: dg.DagsterInstance, asset: dg.AssetKey, hours: pd.DatetimeIndex) -> None:
+    """Report hours as materialized that no run has reported, although what they stand for is stored."""
+    found = dg.AssetMaterialization(asset, metadata={"row": "found stored"})
+    report_runless(instance, [EventOfHours(found, partition_keys(hours))])

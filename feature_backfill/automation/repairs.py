@@ -23,6 +23,7 @@ from feature_backfill.assets.bars import bars_against_ohlcv
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.joining import require_own_asset
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
+from feature_backfill.automation.overtaken import report_found
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.dagster_internals.partition_status import (
@@ -31,7 +32,6 @@ from feature_backfill.dagster_internals.partition_status import (
     newest_plans,
 )
 from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
-from feature_backfill.dagster_internals.reports import EventOfHours, report_runless
 from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.errors import UserError
 from feature_backfill.hours import hours_of, last_closed_hour, partition_keys
@@ -213,8 +213,7 @@ def _of_rows(asset: dg.AssetKey, shown: Mapping[dg.AssetKey, Shown], stored: pd.
 
 
 def _mend(instance: dg.DagsterInstance, market: Market, difference: Difference, shown: Shown) -> None:
-    found = dg.AssetMaterialization(difference.asset, metadata={"row": "found stored"})
-    report_runless(instance, [EventOfHours(found, partition_keys(difference.unshown))])
+    report_found(instance, difference.asset, difference.unshown)
     if len(difference.gone):
         wipe_partitions(instance, difference.asset, partition_keys(difference.gone), shown.newest_event)
     else:

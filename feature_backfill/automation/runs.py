@@ -1,6 +1,6 @@
 """What the runs of a job say about hours: which are on their way, and which have to wait because runs failed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 import pandas as pd
@@ -25,6 +25,23 @@ REMEMBERED_RUNS = 200
 def pause_after(failures: int) -> pd.Timedelta:
     """How long to wait after the last of `failures` (1 or more) in a row: 2 minutes, 4, 8, ... at most 6 hours."""
     return min(FIRST_PAUSE * 2 ** min(failures - 1, 16), LONGEST_PAUSE)
+
+
+def due_after(last: dg.RunRecord, failures: int, now: pd.Timestamp) -> pd.Timestamp | None:
+    """When a job is due again after its last runs, of which `failures` (1 or more) in a row count; None if it is now.
+
+    last: the last run that has ended. now: UTC-naive. A pause that ends later than the longest can was begun by a clock
+    that has been set back since, and is over.
+    """
+    due = ended_at(last) + pause_after(failures)
+    return due if now < due <= now + LONGEST_PAUSE else None
+
+
+def is_on_its_way(
+    instance: dg.DagsterInstance, job: str, statuses: Sequence[dg.DagsterRunStatus] = ON_THEIR_WAY
+) -> bool:
+    """Whether a run of a job is queued or going or, if they are given, has one of the statuses."""
+    return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=statuses), limit=1))
 
 
 def ended_at(record: dg.RunRecord) -> pd.Timestamp:

@@ -1,12 +1,11 @@
 """The hourly schedule of a feature set, an alternative to its sensor. It is stopped by default."""
 
 import dagster as dg
-import pandas as pd
 
 from feature_backfill.assets.late_rows import WAIT_TAG
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.hours import last_closed_hour, partition_key
+from feature_backfill.hours import last_closed_hour, partition_key, to_utc
 
 
 def hourly_schedule(
@@ -27,7 +26,7 @@ def hourly_schedule(
         description=f"{feature_set.key}: the hour that has just closed. Fails if its row does not arrive in time.",
     )
     def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        moment = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC").tz_localize(None)
+        moment = to_utc([context.scheduled_execution_time])[0]
         hour = last_closed_hour(moment)
         if hour < market.first_hour:
             return dg.SkipReason(f"{hour} is before {market.first_hour}, the first hour of {market.name}")

@@ -17,7 +17,6 @@ A tick does not fail if a database is locked or missing. It reports the problem,
 import time
 
 import dagster as dg
-import pandas as pd
 from pydantic import BaseModel
 
 from feature_backfill.assets.ohlcv import News, ohlcv_news, report_news
@@ -30,7 +29,7 @@ from feature_backfill.config import ExchangeSource, FeatureSet, Market
 from feature_backfill.dagster_internals.bulk_events import records_in_bulk
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import RunError, UserError
-from feature_backfill.hours import last_closed_hour, partition_key
+from feature_backfill.hours import last_closed_hour, partition_key, utc_now
 from feature_backfill.planning.ranges import batches
 
 INTERVAL_S = 30
@@ -73,7 +72,7 @@ def incremental_sensor(
             return dg.SensorResult(skip_reason=message, cursor=context.cursor)
         cursor = Cursor.model_validate_json(context.cursor) if context.cursor else Cursor()
         try:
-            request = next_request(context.instance, market, feature_set, cursor, _now())
+            request = next_request(context.instance, market, feature_set, cursor, utc_now())
         except (UserError, RunError) as error:
             return dg.SensorResult(skip_reason=f"{ended}trying again at the next tick: {error}", cursor=context.cursor)
         written = request.cursor.model_dump_json()
@@ -115,7 +114,7 @@ def ohlcv_sensor(market: Market, bringing: dg.JobDefinition | None) -> dg.Sensor
             requests += _imports(context, market, cursor, messages)
         if fetched:
             requests += _fetches(context, market, messages)
-        state = digest(database_state(market.source.database), partition_key(last_closed_hour(_now())))
+        state = digest(database_state(market.source.database), partition_key(last_closed_hour(utc_now())))
         try:
             complete, message = (True, "nothing changed") if cursor.reported == state else _report(context, market)
             cursor.reported = state if complete else ""
@@ -135,7 +134,7 @@ def _imports(
     context: dg.SensorEvaluationContext, market: Market, cursor: OhlcvCursor, messages: list[str]
 ) -> list[dg.RunRequest]:
     """The import to request, if any. Updates the cursor, and adds what there is to say."""
-    asked = next_import(context.instance, market, cursor.files, _now())
+    asked = next_import(context.instance, market, cursor.files, utc_now())
     cursor.files = asked.imported
     messages.append(asked.message)
     if not asked.files:
@@ -147,7 +146,7 @@ def _imports(
 def _fetches(context: dg.SensorEvaluationContext, market: Market, messages: list[str]) -> list[dg.RunRequest]:
     """The fetch to request, if any. Adds what there is to say."""
     try:
-        asked = next_fetch(context.instance, market, _now())
+        asked = next_fetch(context.instance, market, utc_now())
     except (UserError, RunError) as error:
         messages.append(f"trying again at the next tick: {error}")
         return []
@@ -178,7 +177,3 @@ def _report(context: dg.SensorEvaluationContext, market: Market) -> tuple[bool, 
 def _ended_orphans(context: dg.SensorEvaluationContext) -> str:
     ended = end_orphans(context.instance)
     return f"ended runs without a process: {', '.join(ended)}; " if ended else ""
-
-
-def _now() -> pd.Timestamp:
-    return pd.Timestamp.now(tz="UTC").tz_localize(None)

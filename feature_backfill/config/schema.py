@@ -2,84 +2,34 @@
 
 import hashlib
 import json
-import os
 import re
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
-    ValidationInfo,
     model_validator,
 )
 
 from feature_backfill.config.feature_list import read_feature_list
+from feature_backfill.config.fields import ConfigPath, Hour, HttpLink, Key, Missing, Name, Owner, Timeframes
 from feature_backfill.contracts import KeyContract, OhlcvIdentity
 from feature_backfill.engine.catalog import feature_names
 from feature_backfill.engine.lookback import Lookback
-from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, canonical_timeframes
+from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES
 from feature_backfill.errors import UserError
-from feature_backfill.hours import EARLIEST, hour_range, to_utc
-from feature_backfill.paths import absolute
+from feature_backfill.hours import hour_range
 
 LONGEST_LOOKBACK_HOURS = 24 * 366
 OTHER_JOBS = ("checks", "fetch", "import_files", "repair")
 """Names of the jobs that a market has in addition to those of its feature sets. No slug may equal one of them."""
-
-
-def _resolved(path: Any, info: ValidationInfo) -> Path:
-    """The absolute path. `~` and environment variables are expanded; a relative path starts at the YAML's folder."""
-    if not isinstance(path, str | Path):
-        raise ValueError(f"{path!r} is not a path")
-    expanded = os.path.expandvars(os.path.expanduser(str(path)))
-    unset = re.findall(r"\$\{?(\w+)", expanded)
-    if unset:
-        raise ValueError(f"environment variable {', '.join(unset)} is not set")
-    try:
-        return absolute((info.context or {}).get("folder", Path()) / expanded)
-    except UserError as error:
-        raise ValueError(str(error)) from error
-
-
-def _one_hour(text: Any) -> pd.Timestamp:
-    hour = to_utc([text])[0]
-    if hour != hour.floor("h"):
-        raise ValueError(f"{text} is not on the hour")
-    if hour < EARLIEST:
-        raise ValueError(f"{text} is before {EARLIEST:%Y}, earlier than any hourly bars; correct the date")
-    return hour
-
-
-def _printable(key: str) -> str:
-    if not key.strip() or key != key.strip() or not key.isprintable():
-        raise ValueError(f"{key!r} is blank, begins or ends with a blank, or contains unprintable characters")
-    return key
-
-
-ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
-Hour = Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
-Key = Annotated[str, AfterValidator(_printable)]
-Owner = Annotated[
-    str,
-    Field(
-        pattern=r"^(team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$",
-        description="team:name, or an address such as Dagster accepts",
-    ),
-]
-HttpLink = Annotated[str, Field(pattern=r"^https?://")]
-Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
-Missing = Annotated[Literal["auto", "null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]
 
 
 def asset_slug(key: str) -> str:

@@ -13,8 +13,9 @@ Rests on these facts of Dagster 1.13.27 (with SQLAlchemy 2), none of them public
   its own keeps any.
 
 The rows of the index differ from those of Dagster's own storages in three ways. The JSON of an event lacks what follows
-from defaults. The column `step_key` is empty, since nothing asks the index for it. Tags of a version stand in the event
-alone and not in the table of tags, where they would take more room than the event.
+from defaults, and what the line in the log says once: message, process, handles of the step. The column `step_key` is
+empty, since nothing asks the index for it. Tags of a version stand in the event alone and not in the table of tags,
+where they would take more room than the event.
 """
 
 import os

@@ -17,6 +17,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from feature_backfill.dagster_internals.pools import free_slots, runs_in_any_pool
 from feature_backfill.dagster_internals.processes import Boot, process_exists, this_boot
+from feature_backfill.hours import utc_now
 
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 SILENCE = pd.Timedelta(minutes=10)
@@ -38,7 +39,7 @@ def end_orphans(instance: dg.DagsterInstance, dry_run: bool = False, now: pd.Tim
         return []
     _lowest_boot_time(instance)  # also while no run is going, so that it is known before a clock jumps
     gone = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)) if _is_orphan(instance, run)]
-    silent = _never_started(instance, pd.Timestamp.now(tz="UTC").tz_localize(None) if now is None else now)
+    silent = _never_started(instance, utc_now() if now is None else now)
     if not dry_run:
         for run in gone:
             _end(instance, run, "The process of this run is gone: killed, or lost with its machine.")

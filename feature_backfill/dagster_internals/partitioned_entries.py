@@ -35,7 +35,7 @@ APART_S = 0.001
 _EVENT_FIELDS = ("materialization", "asset_observation", "asset_materialization_failure")
 _LEFT_TO_DEFAULTS = {
     "asset_lineage", "description", "error", "location_name", "logging_tags", "message", "partitions_subset", "pid",
-    "pipeline_name", "repository_name", "solid_handle", "step_handle", "step_key", "step_kind_value", "tags",
+    "repository_name", "solid_handle", "step_handle", "step_key", "step_kind_value", "tags",
     "will_retry",
 }  # fmt: skip
 _MARK = "\x01"
@@ -119,7 +119,8 @@ class PartitionedEntry:
         return self.entry._replace(dagster_event=event._replace(event_specific_data=data), timestamp=self.time(at))
 
     def _event(self, event: AnyEvent, at: int, further: Mapping[str, str]) -> AnyEvent:
-        return of_partition(event, self.partitions[at], {**further, **_at(self.numbers, at)}, _at(self.tags, at))
+        metadata: dict[str, float | str] = {**further, **values_at(self.numbers, at)}
+        return of_partition(event, self.partitions[at], metadata, values_at(self.tags, at))
 
     def _template(self, of: Callable[[EventLogEntry], EventLogEntry]) -> tuple[str, list[Sequence[str]]]:
         """The text with a %s for each value that differs, and the texts of these values, one for each partition.
@@ -154,7 +155,8 @@ class PartitionedEntry:
                 entry["entry_data"]["value"] = mark(self.numbers[entry["label"]])
 
 
-def _at(varying: Mapping[str, Sequence[Value]], at: int) -> dict[str, Value]:
+def values_at(varying: Mapping[str, Sequence[Value]], at: int) -> dict[str, Value]:
+    """Of values that differ from partition to partition, those of the partition at a place."""
     return {name: values[at] for name, values in varying.items()}
 
 
@@ -221,5 +223,5 @@ def _without_defaults(node: Any) -> Any:
     return {
         name: _without_defaults(value)
         for name, value in node.items()
-        if name not in _LEFT_TO_DEFAULTS or value not in (None, [], {}, "") or name == "pipeline_name"
+        if name not in _LEFT_TO_DEFAULTS or value not in (None, [], {}, "")
     }

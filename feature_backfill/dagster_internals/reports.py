@@ -47,7 +47,16 @@ from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from feature_backfill.dagster_internals.bulk_events import EventsInBulk, records_in_bulk
-from feature_backfill.dagster_internals.partitioned_entries import APART_S, AssetEvent, PartitionedEntry, of_partition
+from feature_backfill.dagster_internals.partitioned_entries import (
+    APART_S,
+    AssetEvent,
+    PartitionedEntry,
+    of_partition,
+    values_at,
+)
+
+StepContext = AssetExecutionContext | OpExecutionContext
+"""The context of a step that reports hours of assets: that of an asset, or that of an op."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +75,7 @@ class EventOfHours:
     def one_by_one(self) -> Iterator[AssetEvent]:
         """The event of each hour."""
         for at, partition in enumerate(self.partitions):
-            numbers = {name: values[at] for name, values in self.numbers.items()}
-            tags = {name: values[at] for name, values in self.tags.items()}
-            yield of_partition(self.event, partition, numbers, tags)
+            yield of_partition(self.event, partition, values_at(self.numbers, at), values_at(self.tags, at))
 
     def apart_from_last(self) -> tuple["EventOfHours", "EventOfHours"]:
         """The event of all hours but the last, and that of the last."""
@@ -93,7 +100,7 @@ def skipped(asset: AssetKey, metadata: Mapping[str, Any]) -> AssetMaterializatio
     )
 
 
-def report_hours(context: AssetExecutionContext | OpExecutionContext, events: Sequence[EventOfHours]) -> None:
+def report_hours(context: StepContext, events: Sequence[EventOfHours]) -> None:
     """Report what `context.log_event` would, one partition after another, in bulk if the instance's event log can.
 
     For the body of an asset that reports its hours itself, and for an op that fills hours of assets: a materialization

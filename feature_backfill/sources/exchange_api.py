@@ -11,7 +11,7 @@ import requests
 
 from feature_backfill.config import ExchangeSource
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR
+from feature_backfill.hours import HOUR, utc_now
 from feature_backfill.sources.retrying import Passing, patiently, seconds_to_wait
 from feature_backfill.store.ohlcv import OHLCV_COLUMNS
 
@@ -50,7 +50,7 @@ class ExchangeApi:
     def now(self) -> pd.Timestamp:
         """The exchange's time, UTC-naive; the clock's if it does not tell its time."""
         if not self._exchange.has["fetchTime"]:
-            return pd.Timestamp.now(tz="UTC").tz_localize(None).as_unit("us")
+            return utc_now().as_unit("us")
         milliseconds = self._ask("the time", lambda: int(self._exchange.fetch_time()))
         return pd.Timestamp(milliseconds, unit="ms").as_unit("us")
 
