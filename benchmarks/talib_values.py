@@ -13,8 +13,8 @@ import talib
 from benchmarks.market import BASE_HOURS, ohlcv_and_targets
 from benchmarks.measure import Figure, seconds
 from feature_backfill.engine import channel, directional, momentum, price, trend, volatility, volume
-from feature_backfill.engine.bars import COLUMNS, Bars, Floats
-from feature_backfill.engine.lookbacks import Lookbacks, OldestBars
+from feature_backfill.engine.bars import COLUMNS, Bars, BarValues, Floats
+from feature_backfill.engine.lookbacks import Lookbacks
 from feature_backfill.engine.windows import OhlcvWindows
 
 OfWindows = Callable[[OhlcvWindows], object]
@@ -67,9 +67,9 @@ VALUES = {"STOCH": 2, "BBANDS": 3, "MACD": 3, "AROON": 2}
 
 
 def _ours(name: str, series: Series, hours: int) -> None:
-    bars = Bars(1, 0, *(series[column] for column in COLUMNS))
-    windows = OhlcvWindows(bars, np.arange(hours), BASE_HOURS)
-    oldest = OldestBars(*(series[column][:hours] for column in COLUMNS))
+    values = BarValues(*(series[column] for column in COLUMNS))
+    windows = OhlcvWindows(Bars(1, 0, values), np.arange(hours), BASE_HOURS)
+    oldest = values.each(lambda column: column[:hours])
     of_windows, of_lookbacks = OURS[name]
     with np.errstate(divide="ignore", invalid="ignore"):
         for function in of_windows:

@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
     _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
+    _add_check_features(
+        commands.add_parser("check-features", help="try features of your own: do they do what they declare?")
+    )
     _add_check_config(
         commands.add_parser("check-config", help="read every market YAML, and say which of them are broken and why")
     )
@@ -90,9 +93,24 @@ def _add_feature_set(command: argparse.ArgumentParser) -> None:
     what.add_argument("--timeframes", nargs="+", metavar="T", help="bars, of 1H 2H 3H 4H 6H 8H 12H 1D (1H 4H 12H 1D)")
     what.add_argument("--feature-list", type=Path, help="JSON array of the names to store (all)")
     what.add_argument(
+        "--feature-modules", nargs="+", metavar="M", help="modules of features of your own, such as my_desk.features"
+    )
+    _add_columns(what)
+    what.add_argument(
         "--missing",
         choices=("auto", "null", "nan"),
         help="how NaN and infinities are stored: JSON null, bare tokens, or as the key's rows have them (auto)",
+    )
+
+
+def _add_columns(arguments: argparse._ActionsContainer) -> None:
+    arguments.add_argument(
+        "--column",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "BAR", "IF_BAD"),
+        help="a further column of the table that they read; last, sum, mean, max or min of a bar's hours; skip or null",
     )
 
 
@@ -188,6 +206,17 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--json", action="store_true", help="print the findings as a JSON list")
+
+
+def _add_check_features(command: argparse.ArgumentParser) -> None:
+    command.add_argument("module", metavar="MODULE", help="module of features, such as my_desk.features")
+    command.add_argument("--duckdb", type=Path, help="try them on this database too")
+    command.add_argument("--table", help=f"its OHLCV table, {DEFAULT_TABLE} if not given")
+    _add_columns(command)
+    command.add_argument("--base-hours", type=int, default=720, help="hours of history a row is computed from (720)")
+    command.add_argument(
+        "--timeframes", nargs="+", metavar="T", default=["1H", "4H", "12H", "1D"], help="bars (1H 4H 12H 1D)"
+    )
 
 
 def _add_check_config(command: argparse.ArgumentParser) -> None:

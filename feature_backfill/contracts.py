@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from feature_backfill.errors import UserError, shortened
@@ -39,11 +39,27 @@ class OhlcvIdentity:
 
 
 @dataclass(frozen=True)
+class ModuleIdentity:
+    """A module of a user's own features: its name, the version that it declares, and a digest of its source.
+
+    The digest does not tell modules apart: the version does. It tells that the source of a version has changed.
+    """
+
+    name: str
+    version: str
+    source: str = field(compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+@dataclass(frozen=True)
 class KeyContract:
     """What a row under a feature key is. None: not known, for instance of rows that somebody else stored.
 
     names: the features in the order in which a row has them. timeframes: those computed. base_hours, buffer_hours: the
-    lookback. missing: how NaN and infinities are spelled. ohlcv: what rows are computed from.
+    lookback. missing: how NaN and infinities are spelled. ohlcv: what rows are computed from. modules: of a user's own
+    features. columns: the further columns of the OHLCV table that these read, with what a bar makes of them, in words.
     """
 
     names: tuple[str, ...]
@@ -52,6 +68,8 @@ class KeyContract:
     buffer_hours: int | None = None
     missing: Missing | None = None
     ohlcv: OhlcvIdentity | None = None
+    modules: tuple[ModuleIdentity, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def used_timeframes(self) -> tuple[str, ...]:
@@ -67,6 +85,8 @@ class KeyContract:
             "buffer_hours": self.buffer_hours,
             "missing": self.missing or "as the stored rows have it, null in a new key",
             "ohlcv": str(self.ohlcv) if self.ohlcv else None,
+            **({"modules": ", ".join(map(str, self.modules))} if self.modules else {}),
+            **({"columns": "; ".join(self.columns)} if self.columns else {}),
         }
 
     def continuing(self, known: "KeyContract | None", feature_key: str, database: str) -> "KeyContract":
@@ -88,6 +108,11 @@ class KeyContract:
             )
         return replace(self, missing=known.missing or self.missing or "null")
 
+    def changed_modules(self, other: "KeyContract") -> list[ModuleIdentity]:
+        """The modules of another contract whose source is not the one that this contract knows for the version."""
+        known = {module: module.source for module in self.modules}
+        return [module for module in other.modules if known.get(module, module.source) != module.source]
+
     def differences(self, other: "KeyContract") -> list[str]:
         """How other rows would differ from those of this contract, in words; what either does not know is left out."""
         found = [] if self.names == other.names else [_different_names(self.names, other.names)]
@@ -102,9 +127,18 @@ class KeyContract:
             for field, (ours, theirs) in fields.items()
             if ours is not None and theirs is not None and ours != theirs
         ]
+        if self.timeframes is not None and other.timeframes is not None:
+            found += _different("feature modules", self.modules, other.modules)
+            found += _different("columns", self.columns, other.columns)
         if self.ohlcv and other.ohlcv and not self.ohlcv.is_same(other.ohlcv):
             found.append(f"OHLCV: {self.ohlcv} there, {other.ohlcv} here")
         return found
+
+
+def _different(what: str, there: Sequence[object], here: Sequence[object]) -> list[str]:
+    """How what two contracts say in several items differs."""
+    texts = [", ".join(map(str, items)) or "none" for items in (there, here)]
+    return [] if there == here else [f"{what}: {texts[0]} there, {texts[1]} here"]
 
 
 def _different_names(there: Sequence[str], here: Sequence[str]) -> str:

@@ -62,13 +62,13 @@ def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex) -> 
     """What the databases hold of hours, of their lookbacks, and of what comes after them."""
     require_joinable(market, feature_set)
     first, last, closed = hours[0], hours[-1], last_closed_hour()
-    begin = feature_set.lookback.first_hour(first)
+    begin, columns = feature_set.lookback.first_hour(first), market.columns_of(feature_set)
     with connect(market.source.database, read_only=True) as connection:
-        ohlcv = read_ohlcv(connection, market.source.table, begin, closed)
+        ohlcv = read_ohlcv(connection, market.source.table, begin, closed, columns)
         before = ohlcv_extent(connection, market.source.table, end=begin - HOUR)
     stored, inputs = hours[:0], None
     if market.target_database.exists():
         with connect(market.target_database, read_only=True) as connection:
             stored = stored_hours(connection, feature_set.key, first, last)
             inputs = stored_inputs(connection, feature_set.key, first, last)
-    return Facts(HourlyRows.of(ohlcv), stored, closed, None if before is None else before[1], inputs)
+    return Facts(HourlyRows.of(ohlcv, columns), stored, closed, None if before is None else before[1], inputs)

@@ -20,7 +20,6 @@ from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.rows import make_rows, upstream_keys, upstream_of
 from feature_backfill.assets.target import target_key
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.engine.catalog import feature_summaries
 from feature_backfill.planning.plan import Keep
 
 OVERWRITE_TAG = "feature_backfill/overwrite"
@@ -100,5 +99,5 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
 
 def features_schema(feature_set: FeatureSet) -> dg.TableSchema:
     """The stored features, each with its summary."""
-    summaries = feature_summaries(feature_set.timeframes)
+    summaries = feature_set.catalog.summaries(feature_set.timeframes)
     return dg.TableSchema([dg.TableColumn(name, "double", summaries[name]) for name in feature_set.names])

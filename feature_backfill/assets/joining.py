@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 
 from feature_backfill.config import FeatureSet, Market, asset_slug
-from feature_backfill.contracts import KeyContract
+from feature_backfill.config.modules import feature_module
+from feature_backfill.contracts import KeyContract, ModuleIdentity
 from feature_backfill.engine.bars import HourlyRows
+from feature_backfill.engine.catalog import Catalog
 from feature_backfill.engine.compute import compute_rows
 from feature_backfill.errors import UserError
 from feature_backfill.store.contracts import known_contract, require_bars_of
@@ -27,7 +29,8 @@ def require_joinable(market: Market, feature_set: FeatureSet) -> None:
     """Raise UserError if rows of a feature set would not fit to what the target database holds.
 
     The contract of the key decides. What it does not say, because somebody else stored the rows or the OHLCV has moved,
-    a sample of the rows does: most of them must be what the OHLCV gives with this lookback.
+    a sample of the rows does: most of them must be what the OHLCV gives with this lookback. Where the source of a
+    feature module was changed and its version was not, every row of the sample must be what the module gives now.
     """
     if not market.target_database.exists():
         return
@@ -35,13 +38,32 @@ def require_joinable(market: Market, feature_set: FeatureSet) -> None:
         require_bars_of(connection, market.ohlcv_identity)
         require_own_asset(connection, feature_set)
         known = known_contract(connection, feature_set.key)
-        feature_set.contract(market).continuing(known, feature_set.key, str(market.target_database))
-        if known is None or _says_all(known, market):
+        wanted = feature_set.contract(market)
+        wanted.continuing(known, feature_set.key, str(market.target_database))
+        changed = known.changed_modules(wanted) if known else []
+        if known is None or (_says_all(known, market) and not changed):
             return
         hours = stored_hours(connection, feature_set.key)
         hours = hours[np.unique(np.linspace(0, len(hours) - 1, SAMPLE).astype(int))]
         rows = values_at(connection, feature_set.key, hours, known.names)
-    _require_agreement(market, feature_set, rows)
+    if not _says_all(known, market):
+        _require_agreement(market, feature_set, rows)
+    for module in changed:
+        _require_same_values(market, feature_set, module, rows)
+
+
+def changed_modules(market: Market, feature_set: FeatureSet) -> list[str]:
+    """A line for each feature module whose source is not the one with which the newest rows were computed."""
+    if not feature_set.feature_modules or not market.target_database.exists():
+        return []
+    with connect(market.target_database, read_only=True) as connection:
+        known = known_contract(connection, feature_set.key)
+    changed = known.changed_modules(feature_set.contract(market)) if known else []
+    return [
+        f"the source of {module.name} was changed, and VERSION = {module.version} was not; a sample of the rows under "
+        f"{feature_set.key} has the same values still. Raise VERSION, and use another key, whenever values change"
+        for module in changed
+    ]
 
 
 def require_own_asset(connection: duckdb.DuckDBPyConnection, feature_set: FeatureSet) -> None:
@@ -66,18 +88,41 @@ def _says_all(known: KeyContract, market: Market) -> bool:
 
 def _require_agreement(market: Market, feature_set: FeatureSet, rows: pd.DataFrame) -> None:
     """Raise UserError if less than half of some rows (hours x names) agree with OHLCV, as far as it has their hours."""
-    first, last = feature_set.lookback.first_hour(rows.index[0]), rows.index[-1]
-    with connect(market.source.database, read_only=True) as connection:
-        ohlcv = HourlyRows.of(read_ohlcv(connection, market.source.table, first, last))
-    hours = pd.DatetimeIndex(rows.index)
-    computed = compute_rows(ohlcv, hours, feature_set.lookback, feature_set.timeframes, {}).features[rows.columns]
-    stored = rows.loc[computed.index]
-    agree = agreement(stored.to_numpy(), computed.to_numpy(), RELATIVE, ABSOLUTE)
+    agree = _agreement(market, feature_set, rows)
     wrong = int((agree.mean(axis=1) < AGREEING_VALUES).sum())
-    if 2 * wrong > len(computed):
+    if 2 * wrong > len(agree):
         raise UserError(
-            f"{wrong} of {len(computed)} rows under the key {feature_set.key} of {market.target_database} that were "
+            f"{wrong} of {len(agree)} rows under the key {feature_set.key} of {market.target_database} that were "
             f"looked at are not what {market.ohlcv_identity} gives with {feature_set.base_hours} base hours and "
             f"{feature_set.buffer_hours} buffer hours: they have another market or lookback. Correct it, or use "
             "another feature key"
         )
+
+
+def _require_same_values(market: Market, feature_set: FeatureSet, module: ModuleIdentity, rows: pd.DataFrame) -> None:
+    """Raise UserError if a module does not give the values of its features in some rows (hours x names)."""
+    own = Catalog(()).extended([feature_module(module.name).module]).names(feature_set.timeframes)
+    agree = _agreement(market, feature_set, rows)
+    agree = agree.loc[:, agree.columns.isin(own)]
+    other = agree.columns[~agree.all(axis=0)]
+    if len(other):
+        raise UserError(
+            f"{module.name} gives other values than those stored under the key {feature_set.key}, for instance of "
+            f"{other[0]} at {agree.index[~agree[other[0]]][-1]}: its source was changed, and VERSION = "
+            f"{module.version} was not. If OHLCV was corrected instead, recompute what is stale first, with the "
+            "source as it was. Otherwise raise VERSION, and use another feature key, or start this one anew with "
+            "feature-backfill retire-key"
+        )
+
+
+def _agreement(market: Market, feature_set: FeatureSet, rows: pd.DataFrame) -> pd.DataFrame:
+    """Which values of rows (hours x names) are what OHLCV gives now, of the hours that can be computed."""
+    first, last = feature_set.lookback.first_hour(rows.index[0]), rows.index[-1]
+    columns = market.columns_of(feature_set)
+    with connect(market.source.database, read_only=True) as connection:
+        ohlcv = HourlyRows.of(read_ohlcv(connection, market.source.table, first, last, columns), columns)
+    hours, lookback = pd.DatetimeIndex(rows.index), feature_set.lookback
+    result = compute_rows(ohlcv, hours, lookback, feature_set.timeframes, {}, feature_set.catalog)
+    computed = result.features[rows.columns]
+    agree = agreement(rows.loc[computed.index].to_numpy(), computed.to_numpy(), RELATIVE, ABSOLUTE)
+    return pd.DataFrame(agree, index=computed.index, columns=rows.columns)

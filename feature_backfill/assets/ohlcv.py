@@ -31,6 +31,10 @@ def ohlcv_asset(market: Market) -> dg.AssetSpec:
     """The source table. An hour without a row stays missing."""
     columns = [dg.TableColumn("timestamp", "timestamp", "opening time of the bar, UTC")]
     columns += [dg.TableColumn(name, "double") for name in COLUMNS]
+    columns += [
+        dg.TableColumn(column.name, "double", f"of a bar: {column.bar} of its hours")
+        for column in market.source.further_columns
+    ]
     return dg.AssetSpec(
         ohlcv_key(market),
         description=(

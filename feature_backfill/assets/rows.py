@@ -14,6 +14,7 @@ import pandas as pd
 
 from feature_backfill.assets.bars import checked_bars
 from feature_backfill.assets.decisions import standing_of
+from feature_backfill.assets.joining import changed_modules
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.assets.progress import ProgressListener, RunReport
 from feature_backfill.assets.run_events import Upstream, report_run
@@ -56,6 +57,8 @@ def make_rows(context: StepContext, market: Market, feature_set: FeatureSet, pla
     Raises UserError or RunError; what was stored before stays, and is reported by the next run that meets it.
     """
     key = features_key(market, feature_set)
+    for line in changed_modules(market, feature_set):
+        context.log.warning(line)
     progress: ProgressListener = context.resources.progress
     seconds: dict[str, float] = defaultdict(float)
     progress.planned(len(plan.compute))
@@ -125,7 +128,7 @@ def _computed(market: Market, feature_set: FeatureSet, rows: HourlyRows, hours: 
     """The features of hours, computed from the hourly rows and the stored bars of their lookbacks."""
     rows = rows.between(feature_set.lookback.first_hour(hours[0]), hours[-1])
     bars = checked_bars(market, rows, feature_set.bar_timeframes)
-    result = compute_rows(rows, hours, feature_set.lookback, feature_set.timeframes, bars)
+    result = compute_rows(rows, hours, feature_set.lookback, feature_set.timeframes, bars, feature_set.catalog)
     if len(result.skipped):
         raise RuntimeError(f"{len(result.skipped)} planned hours were not computed: {result.skipped.iloc[0]}")
     return result.features[feature_set.names]

@@ -5,7 +5,7 @@ import pandas as pd
 
 from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.config import KnownGap, Market
-from feature_backfill.engine.bars import COLUMNS, normalized_ohlcv, row_faults
+from feature_backfill.engine.bars import COLUMNS, names_of, normalized_ohlcv, row_faults
 from feature_backfill.engine.soundness import SkipKind
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, contiguous_runs, hour_range, last_closed_hour, stretch
@@ -87,15 +87,17 @@ def sanity(market: Market) -> dg.AssetCheckResult:
     source.
     """
     with connect(market.source.database, read_only=True) as connection:
-        rows = normalized_ohlcv(read_ohlcv(connection, market.source.table))
+        columns = market.source.further_columns
+        rows = normalized_ohlcv(read_ohlcv(connection, market.source.table, columns=columns), columns)
     current_hour = last_closed_hour() + HOUR
-    faults = row_faults(rows)
+    faults = row_faults(rows, columns)
     faults[rows["timestamp"] >= current_hour] = None
     faults[rows["timestamp"] >= current_hour + HOUR] = FUTURE
     bad = rows.assign(fault=faults)[faults.notna()]
     by_fault = {str(fault): int(count) for fault, count in bad["fault"].value_counts().items()}
+    names = [*COLUMNS, *names_of(columns)]
     examples = [
-        {"timestamp": str(row["timestamp"]), "fault": row["fault"], **{name: f"{row[name]:g}" for name in COLUMNS}}
+        {"timestamp": str(row["timestamp"]), "fault": row["fault"], **{name: f"{row[name]:g}" for name in names}}
         for row in bad.iloc[::-1].to_dict("records")
     ]
     counts = ", ".join(f"{count} {fault}" for fault, count in by_fault.items())

@@ -8,7 +8,7 @@ loop to speed.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
@@ -16,8 +16,17 @@ from itertools import accumulate, pairwise
 
 import pandas as pd
 
-Row = tuple[float, float, float, float, float]
-"""open, high, low, close, volume of one hour."""
+Row = tuple[float, ...]
+"""open, high, low, close, volume of one hour, and its further columns."""
+
+OF_HOURS: dict[str, Callable[[Sequence[float]], float]] = {
+    "last": lambda x: x[-1],
+    "sum": lambda x: sum_left_to_right(x),
+    "mean": lambda x: sum_left_to_right(x) / len(x),
+    "max": lambda x: math.nan if any(map(math.isnan, x)) else max(x),
+    "min": lambda x: math.nan if any(map(math.isnan, x)) else min(x),
+}
+"""What a bar makes of the hours of a further column, by rule."""
 
 HOUR = timedelta(hours=1)
 HOURS_PER_BAR = {"1H": 1, "2H": 2, "3H": 3, "4H": 4, "6H": 6, "8H": 8, "12H": 12, "1D": 24}
@@ -39,7 +48,8 @@ class Skip:
 class Bars:
     """The kept bars of one timeframe, oldest first, and the series that several features share.
 
-    `label` is the stamp of the newest bar. The oldest bar may lack its first hours; it is used as it is.
+    `label` is the stamp of the newest bar. The oldest bar may lack its first hours; it is used as it is. `columns`
+    holds further columns, by name.
     """
 
     label: datetime
@@ -48,6 +58,7 @@ class Bars:
     low: list[float]
     close: list[float]
     volume: list[float]
+    columns: dict[str, list[float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.close)
@@ -170,23 +181,24 @@ class Bars:
         )
 
 
-def hourly_rows(ohlcv: pd.DataFrame) -> dict[datetime, Row]:
+def hourly_rows(ohlcv: pd.DataFrame, columns: Sequence[str] = ()) -> dict[datetime, Row]:
     """The frame's rows by their stamp (UTC-naive); stamps whose rows disagree get a row of NaN, which is bad data.
 
-    `ohlcv` has the columns timestamp (naive UTC or tz-aware), open, high, low, close, volume.
+    `ohlcv` has the columns timestamp (naive UTC or tz-aware), open, high, low, close, volume, and further `columns`.
     """
     stamps = pd.DatetimeIndex(pd.to_datetime(ohlcv["timestamp"], utc=True)).tz_localize(None).to_pydatetime()
-    values = ohlcv[["open", "high", "low", "close", "volume"]].astype(float).itertuples(index=False, name=None)
+    names = ["open", "high", "low", "close", "volume", *columns]
+    values = ohlcv[names].astype(float).itertuples(index=False, name=None)
     rows: dict[datetime, Row] = {}
     for stamp, row in zip(stamps, values, strict=True):
-        rows[stamp] = row if rows.get(stamp, row) == row else (math.nan,) * 5
+        rows[stamp] = row if repr(rows.get(stamp, row)) == repr(row) else (math.nan,) * len(names)
     return rows
 
 
 def is_sound(row: Row) -> bool:
     """Finite positive prices with low <= open, close <= high, and a finite volume that is not negative."""
-    o, h, low, c, v = row
-    return all(map(math.isfinite, row)) and 0 < low <= min(o, c) and max(o, c) <= h and v >= 0
+    o, h, low, c, v = row[:5]
+    return all(map(math.isfinite, row[:5])) and 0 < low <= min(o, c) and max(o, c) <= h and v >= 0
 
 
 def bars_of_hour(
@@ -195,8 +207,15 @@ def bars_of_hour(
     base_hours: int = 720,
     buffer_hours: int = 0,
     timeframes: Sequence[str] = DEFAULT_TIMEFRAMES,
+    columns: Mapping[str, tuple[str, str]] | None = None,
 ) -> dict[str, Bars] | Skip:
-    """The kept bars of each timeframe for the target hour `ts`, or why there are none."""
+    """The kept bars of each timeframe for the target hour `ts`, or why there are none.
+
+    `columns` holds the rules of the further columns of `rows`, in their order: what a bar makes of its hours (see
+    OF_HOURS), and "skip" or "null" for hours without a finite value.
+    """
+    rules = columns or {}
+    demanded = [place for place, (_, if_bad) in enumerate(rules.values(), start=5) if if_bad == "skip"]
     need = base_hours + max(0, buffer_hours)
     if need < 1:
         return Skip("the window has no hours")
@@ -211,6 +230,8 @@ def bars_of_hour(
             return Skip(f"no row at {hour}")
         if not is_sound(rows[hour]):
             return Skip(f"bad row at {hour}: {rows[hour]}")
+        if not all(math.isfinite(rows[hour][place]) for place in demanded):
+            return Skip(f"bad value in a further column at {hour}: {rows[hour]}")
 
     bars = {}
     for timeframe in timeframes:
@@ -222,7 +243,7 @@ def bars_of_hour(
         labels = [label for label in bins if label <= ts][-count:]
         if len(labels) < count:
             return Skip(f"{len(labels)} of {count} bars of {timeframe}")
-        bars[timeframe] = aggregate(labels[-1], [bins[label] for label in labels])
+        bars[timeframe] = aggregate(labels[-1], [bins[label] for label in labels], rules)
     return bars
 
 
@@ -231,8 +252,8 @@ def on_the_hour(stamp: datetime) -> datetime:
     return stamp.replace(minute=0, second=0, microsecond=0)
 
 
-def aggregate(label: datetime, bins: Sequence[Sequence[Row]]) -> Bars:
-    """One bar a bin: first open, highest high, lowest low, last close, summed volume."""
+def aggregate(label: datetime, bins: Sequence[Sequence[Row]], columns: Mapping[str, tuple[str, str]]) -> Bars:
+    """One bar a bin: first open, highest high, lowest low, last close, summed volume; further columns by their rule."""
     return Bars(
         label=label,
         open=[rows[0][0] for rows in bins],
@@ -240,7 +261,16 @@ def aggregate(label: datetime, bins: Sequence[Sequence[Row]]) -> Bars:
         low=[min(row[2] for row in rows) for rows in bins],
         close=[rows[-1][3] for rows in bins],
         volume=[sum(row[4] for row in rows) for rows in bins],
+        columns={
+            name: [OF_HOURS[bar]([finite_or_nan(row[place]) for row in rows]) for rows in bins]
+            for place, (name, (bar, _)) in enumerate(columns.items(), start=5)
+        },
     )
+
+
+def finite_or_nan(x: float) -> float:
+    """x, and NaN for an infinity."""
+    return x if math.isfinite(x) else math.nan
 
 
 def features_of_hour(

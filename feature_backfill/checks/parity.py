@@ -1,4 +1,4 @@
-"""Are the stored rows what OHLCV gives? A sample of them, computed once more by the scalar oracle."""
+"""Are the stored rows what OHLCV gives? A sample of them, computed once more, most of it by the scalar oracle."""
 
 import math
 from dataclasses import dataclass
@@ -9,13 +9,10 @@ import pandas as pd
 
 from feature_backfill.checks import oracle
 from feature_backfill.checks.findings import Line, listed
+from feature_backfill.checks.recomputation import Recomputation
 from feature_backfill.checks.rows import stored_rows
 from feature_backfill.checks.tolerances import Departure, departures
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.engine.bars import normalized_ohlcv
-from feature_backfill.hours import HOUR
-from feature_backfill.store.database import connect
-from feature_backfill.store.ohlcv import read_ohlcv
 from feature_backfill.store.row_contents import values_at
 
 FEWEST_HOURS, MOST_HOURS = 12, 60
@@ -58,19 +55,18 @@ def sample(stored: pd.DatetimeIndex, size: int, seed: int) -> pd.DatetimeIndex:
 
 
 def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.AssetCheckResult:
-    """A sample of the stored rows equals, up to rounding, what the oracle computes from the OHLCV of today.
+    """A sample of the stored rows equals, up to rounding, what is computed anew from the OHLCV of today.
 
-    A row departs that was changed, that was computed wrongly, or that rests on OHLCV which was corrected since; so does
-    one whose window is no longer sound. An error: a wrong row is traded on like a right one.
+    Built-in features by the scalar oracle, those of a user's own by their reference or, if they have none, by
+    themselves, each hour alone. A row departs that was changed, that was computed wrongly, or that rests on OHLCV which
+    was corrected since; so does one whose window is no longer sound. An error: a wrong row is traded on like a right
+    one.
     """
     with stored_rows(market, feature_set) as (connection, stored):
         rows = values_at(connection, feature_set.key, sample(stored, size, seed), feature_set.names)
-    first, last = rows.index[0], rows.index[-1]
-    with connect(market.source.database, read_only=True) as connection:
-        start = feature_set.lookback.first_hour(first)
-        ohlcv = normalized_ohlcv(read_ohlcv(connection, market.source.table, start, last))
+    again = Recomputation.of(market, feature_set, rows.index[0], rows.index[-1])
     found = (
-        _finding(feature_set, hour, dict(zip(rows.columns, row, strict=True)), ohlcv)
+        _finding(again, hour, dict(zip(rows.columns, row, strict=True)))
         for hour, row in zip(rows.index, rows.to_numpy().tolist(), strict=True)
     )
     findings = [finding for finding in found if finding is not None]
@@ -89,27 +85,20 @@ def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.
             "seed": seed,
             "hours_recomputed": len(rows),
             "hours_departing": len(findings),
-            "oldest_hour": str(first),
-            "newest_hour": str(last),
+            "oldest_hour": str(rows.index[0]),
+            "newest_hour": str(rows.index[-1]),
+            "features_by_way": again.by_way,
             **listed("worst_features", _worst_features(findings)),
             **listed("departing", [finding.line() for finding in reversed(findings)]),
         },
     )
 
 
-def _finding(feature_set: FeatureSet, hour: pd.Timestamp, row: dict[str, float], ohlcv: pd.DataFrame) -> Finding | None:
-    start = feature_set.lookback.first_hour(hour)
-    window = ohlcv.iloc[slice(*ohlcv["timestamp"].searchsorted([start, hour + HOUR]))]
-    bars = oracle.bars_of_hour(
-        oracle.hourly_rows(window),
-        hour.to_pydatetime(),
-        feature_set.base_hours,
-        feature_set.buffer_hours,
-        feature_set.timeframes,
-    )
+def _finding(again: Recomputation, hour: pd.Timestamp, row: dict[str, float]) -> Finding | None:
+    bars = again.bars(hour)
     if isinstance(bars, oracle.Skip):
         return Finding(hour, f"there should be no row: {bars.reason}", [])
-    computed = oracle.features_of_bars(bars)
+    computed = again.values(hour, bars)
     expected = {name: _as_stored(computed[name], value) for name, value in row.items()}
     found = departures(row, expected, bars)
     return Finding(hour, "", found) if found else None

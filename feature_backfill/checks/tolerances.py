@@ -142,8 +142,7 @@ def agree(name: str, actual: float, expected: float, b: Bars) -> bool:
 
 def is_exempt(name: str, actual: float, b: Bars) -> bool:
     """Whether rounding alone decides the feature in this window. A signal or a cycle must still be a possible value."""
-    min_bars, _ = oracle.FEATURES[name]
-    return name in EXEMPTIONS and len(b) >= min_bars and EXEMPTIONS[name](actual, b)
+    return name in EXEMPTIONS and len(b) >= oracle.FEATURES[name][0] and EXEMPTIONS[name](actual, b)
 
 
 def nearly_flat(x: Sequence[float]) -> bool:

@@ -1,9 +1,11 @@
 """`feature-backfill run`: the hours that the flags mean, through the project's own assets."""
 
 import argparse
+import sys
 from collections.abc import Callable
 
 from feature_backfill.assets.decisions import plan_of
+from feature_backfill.assets.joining import changed_modules
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.commands.shared.backfill import backfill, summary
 from feature_backfill.commands.shared.hours import Selection, select_hours
@@ -40,6 +42,8 @@ def _planned(
     keep = Keep.NONE if options.overwrite else Keep.ALL
     plan = plan_of(market, feature_set, selection.hours, keep).at_most(options.at_most or 0)
     ranges = ranges_of_command(plan, listed=options.mode == "ts_list")
+    for line in changed_modules(market, feature_set):
+        print(f"warning: {line}", file=sys.stderr)
     done = None
     if options.dry_run:
         say("\n".join(dry_run_lines(feature_set, selection.wanted, plan, verbose=options.verbose)))

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from feature_backfill.config.modules import search_modules_in
+from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.engine.timeframes import canonical_timeframes
 from feature_backfill.errors import UserError
 from feature_backfill.hours import EARLIEST, to_utc
@@ -43,6 +45,26 @@ def _printable(key: str) -> str:
     return key
 
 
+def _not_ohlcv(name: str) -> str:
+    if not name.strip() or name.lower() in ("timestamp", *COLUMNS):
+        raise ValueError(f"{name!r} is no further column; name one that the table has beside timestamp and OHLCV")
+    return name
+
+
+def _importable(names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """The names of modules. They can be imported from the YAML's folder too from now on."""
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError(f"{name!r} is no name of a module, such as my_desk.features")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} is named twice; name each module once")
+    if names and info.context:
+        search_modules_in(info.context["folder"])
+    return names
+
+
+ColumnName = Annotated[str, AfterValidator(_not_ohlcv)]
 ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
 Hour = Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
@@ -55,5 +77,6 @@ Owner = Annotated[
     ),
 ]
 HttpLink = Annotated[str, Field(pattern=r"^https?://")]
+FeatureModules = Annotated[tuple[str, ...], AfterValidator(_importable)]
 Timeframes = Annotated[tuple[str, ...], AfterValidator(canonical_timeframes)]
 Missing = Annotated[Literal["auto", "null", "nan"], BeforeValidator(lambda value: "null" if value is None else value)]

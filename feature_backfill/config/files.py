@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from feature_backfill.config.schema import SOURCES, FeatureSet, HourlySchedule, KnownGap, Market
+from feature_backfill.config.schema import SOURCES, ColumnRules, FeatureSet, HourlySchedule, KnownGap, Market
 from feature_backfill.errors import UserError
 
 
@@ -37,7 +37,7 @@ def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
         raise UserError(f"{origin}: {'; '.join(map(_described, error.errors()))}") from error
     for feature_set in market.feature_sets:
         try:
-            _ = feature_set.names
+            _ = feature_set.names, market.columns_of(feature_set)
         except UserError as error:
             raise UserError(f"{origin}: {error}") from error
     return market
@@ -69,6 +69,8 @@ def _described(error: ErrorDetails) -> str:
 
 def _fields_at(location: tuple[str | int, ...]) -> list[str]:
     """The fields that are allowed beside the one at a location."""
+    if location[0] == "source" and "columns" in location[:-1]:
+        return list(ColumnRules.model_fields)
     if location[0] == "source":
         return list(SOURCES[str(location[1])].model_fields)
     nested: dict[str, type[BaseModel]] = {

@@ -19,9 +19,22 @@ from pydantic import (
 )
 
 from feature_backfill.config.feature_list import read_feature_list
-from feature_backfill.config.fields import ConfigPath, Hour, HttpLink, Key, Missing, Name, Owner, Timeframes
-from feature_backfill.contracts import KeyContract, OhlcvIdentity
-from feature_backfill.engine.catalog import feature_names
+from feature_backfill.config.fields import (
+    ColumnName,
+    ConfigPath,
+    FeatureModules,
+    Hour,
+    HttpLink,
+    Key,
+    Missing,
+    Name,
+    Owner,
+    Timeframes,
+)
+from feature_backfill.config.modules import catalog_of, feature_module
+from feature_backfill.contracts import KeyContract, ModuleIdentity, OhlcvIdentity
+from feature_backfill.engine.catalog import Catalog
+from feature_backfill.engine.columns import BarRule, Column, IfBad
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES
 from feature_backfill.errors import UserError
@@ -46,16 +59,34 @@ class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
+class ColumnRules(_Schema):
+    """What is made of a further hourly column.
+
+    bar: how the hours of a bar become its value; if_bad: whether an hour without a finite value has the hours that look
+    back on it skipped, or the features that read its bar null.
+    """
+
+    bar: BarRule
+    if_bad: IfBad
+
+
 class OhlcvSource(_Schema):
     """An hourly OHLCV table with the columns timestamp, open, high, low, close and volume.
 
     folder: CSV, Parquet, .zip and .csv.gz files in it are imported into the table whenever they appear or change.
     Without a folder, somebody else fills the table and the project only reads it.
+    columns: further hourly columns of the table, by name, that features of a user's own read.
     """
 
     database: ConfigPath
     table: Annotated[str, Field(min_length=1)]
     folder: ConfigPath | None = None
+    columns: dict[ColumnName, ColumnRules] = {}
+
+    @property
+    def further_columns(self) -> tuple[Column, ...]:
+        """The further hourly columns, in the order of the YAML."""
+        return tuple(Column(name, rules.bar, rules.if_bad) for name, rules in self.columns.items())
 
     @property
     def origin(self) -> str:
@@ -140,6 +171,7 @@ class FeatureSet(_Schema):
     """What is stored under one feature key.
 
     base_hours, buffer_hours: the lookback, see `lookback`; buffer hours only complete the oldest bar.
+    feature_modules: modules with features of a user's own, by name; their features follow the built-in ones.
     missing: how NaN and infinite values are stored: "null" as JSON null, "nan" as the bare tokens NaN, Infinity and
         -Infinity. "auto" continues as the stored rows of the key have it, and starts a new key with null.
     at_most: the largest number of hours that one tick of the sensor requests; later ticks request the rest.
@@ -150,6 +182,7 @@ class FeatureSet(_Schema):
     buffer_hours: Annotated[int, Field(ge=0, le=LONGEST_LOOKBACK_HOURS, strict=True)] = 0
     timeframes: Timeframes = DEFAULT_TIMEFRAMES
     feature_list: ConfigPath | None = None
+    feature_modules: FeatureModules = ()
     missing: Missing = "auto"
     at_most: Annotated[int, Field(ge=1, strict=True)] = 24 * 365
 
@@ -170,24 +203,41 @@ class FeatureSet(_Schema):
 
     @property
     def settings(self) -> str:
-        """A digest of the settings that decide a row's content: lookback, timeframes and names."""
-        parts = (self.base_hours, self.buffer_hours, self.timeframes, self.names)
+        """A digest of the settings that decide a row's content: lookback, timeframes, names, versions of modules."""
+        parts: tuple[Any, ...] = (self.base_hours, self.buffer_hours, self.timeframes, self.names)
+        if self.feature_modules:
+            parts = (*parts, [(name, feature_module(name).version) for name in self.feature_modules])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     @cached_property
     def names(self) -> list[str]:
         """The feature names to store, in order, as the feature list had them when it was first asked for.
 
-        Raises UserError if the feature list cannot be used.
+        Raises UserError if the feature list or a module cannot be used.
         """
-        computed = feature_names(self.timeframes)
+        computed = self.catalog.names(self.timeframes)
         return computed if self.feature_list is None else read_feature_list(self.feature_list, computed)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The features that are computed: the built-in ones, then those of the modules.
+
+        Raises UserError if a module cannot be used.
+        """
+        return catalog_of(self.feature_modules)
 
     def contract(self, market: "Market") -> KeyContract:
         """What a row of this feature set is, computed from the OHLCV of a market."""
-        missing = None if self.missing == "auto" else self.missing
+        modules = (feature_module(name) for name in self.feature_modules)
         return KeyContract(
-            tuple(self.names), self.timeframes, self.base_hours, self.buffer_hours, missing, market.ohlcv_identity
+            tuple(self.names),
+            self.timeframes,
+            self.base_hours,
+            self.buffer_hours,
+            None if self.missing == "auto" else self.missing,
+            market.ohlcv_identity,
+            tuple(ModuleIdentity(module.name, module.version, module.source) for module in modules),
+            tuple(map(str, market.columns_of(self))),
         )
 
 
@@ -239,6 +289,21 @@ class Market(_Schema):
     def ohlcv_identity(self) -> OhlcvIdentity:
         """Which OHLCV everything in the target database is derived from."""
         return OhlcvIdentity(self.name, str(self.source.database), self.source.table)
+
+    def columns_of(self, feature_set: FeatureSet) -> tuple[Column, ...]:
+        """The further hourly columns that a feature set reads.
+
+        Raises UserError if the source names none such.
+        """
+        known = {column.name: column for column in self.source.further_columns}
+        unknown = [name for name in feature_set.catalog.columns if name not in known]
+        if unknown:
+            raise UserError(
+                f"the feature modules of {feature_set.key} read the column {', '.join(unknown)} of the OHLCV table; "
+                f"say what it is in the source section, such as columns: {{{unknown[0]}: {{bar: sum, if_bad: skip}}}} "
+                f"(--column {unknown[0]} sum skip on the command line)"
+            )
+        return tuple(known[name] for name in feature_set.catalog.columns)
 
     @property
     def job_names(self) -> frozenset[str]:

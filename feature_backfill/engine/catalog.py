@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from types import ModuleType
 
 from feature_backfill.engine import (
@@ -45,11 +46,27 @@ FAMILIES = (
 
 
 @dataclass(frozen=True)
-class Catalog:
-    """Features in the order of emission, and the functions that compute them. Made by build_catalog."""
+class Section:
+    """Features that stand together in every row, in the order of emission, and the functions that compute them."""
 
     features: tuple[Feature, ...]
     groups: tuple[FeatureGroup, ...]
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Feature name -> its position in the order of emission, from 0."""
+        return {feature.name: position for position, feature in enumerate(self.features)}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Features in the order of emission: section by section, in each section timeframe by timeframe.
+
+    The built-in features are the first section; each module of a user's own adds one, so that it moves no other name.
+    Made by build_catalog and extended.
+    """
+
+    sections: tuple[Section, ...]
 
     def names(self, timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> list[str]:
         """Names in the order of emission, `<feature>_<timeframe>`: all of the first timeframe, then of the second ...
@@ -65,13 +82,40 @@ class Catalog:
             for timeframe, feature in self._columns(timeframes)
         }
 
-    @cached_property
-    def position(self) -> dict[str, int]:
-        """Feature name -> its position in the order of emission, from 0."""
-        return {feature.name: position for position, feature in enumerate(self.features)}
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The features of all sections."""
+        return tuple(feature for section in self.sections for feature in section.features)
+
+    @property
+    def groups(self) -> tuple[FeatureGroup, ...]:
+        """The functions of all sections."""
+        return tuple(group for section in self.sections for group in section.groups)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The further hourly columns that some function reads, each once."""
+        return tuple(dict.fromkeys(column for group in self.groups for column in group.columns))
+
+    def extended(self, modules: Iterable[ModuleType]) -> "Catalog":
+        """This catalogue, followed by the features of modules, in the order in which each declares them.
+
+        Raises DeclarationError as build_catalog does, and for a name that is taken.
+        """
+        catalog = self
+        for module in modules:
+            names = [feature.name for group in groups_of(module) for feature in group.features]
+            taken = {feature.name for feature in catalog.features}.intersection(names)
+            if taken:
+                raise DeclarationError(f"{module.__name__}: the name {', '.join(sorted(taken))} is taken; rename it")
+            catalog = Catalog((*catalog.sections, *build_catalog(list(dict.fromkeys(names)), [module]).sections))
+        return catalog
 
     def _columns(self, timeframes: Iterable[str]) -> Iterator[tuple[str, Feature]]:
-        return ((timeframe, feature) for timeframe in canonical_timeframes(timeframes) for feature in self.features)
+        every = canonical_timeframes(timeframes)
+        return (
+            (timeframe, feature) for section in self.sections for timeframe in every for feature in section.features
+        )
 
 
 def groups_of(module: ModuleType) -> list[FeatureGroup]:
@@ -97,7 +141,7 @@ def build_catalog(order: Sequence[str], modules: Iterable[ModuleType]) -> Catalo
     if problems:
         raise DeclarationError("; ".join(problems))
     features = {feature.name: feature for group in groups for feature in group.features}
-    return Catalog(tuple(features[name] for name in order), groups)
+    return Catalog((Section(tuple(features[name] for name in order), groups),))
 
 
 def _problems(order: Sequence[str], groups: Sequence[FeatureGroup]) -> Iterator[str]:
@@ -128,11 +172,20 @@ BUILT_IN = build_catalog(ORDER, FAMILIES)
 """The features of this package."""
 
 
-def feature_names(timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> list[str]:
-    """Names of the built-in features in the order of emission; see Catalog.names."""
-    return BUILT_IN.names(timeframes)
+def catalog_with(modules: Iterable[ModuleType | str] = ()) -> Catalog:
+    """The built-in features, followed by those of a user's modules (imported ones, or their names).
+
+    Raises DeclarationError if they cannot be used, and ImportError if there is no module of a name.
+    """
+    imported = (import_module(module) if isinstance(module, str) else module for module in modules)
+    return BUILT_IN.extended(imported)
 
 
-def feature_summaries(timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> dict[str, str]:
-    """The summary of each of feature_names()."""
-    return BUILT_IN.summaries(timeframes)
+def feature_names(
+    timeframes: Iterable[str] = DEFAULT_TIMEFRAMES, *, modules: Iterable[ModuleType | str] = ()
+) -> list[str]:
+    """Names of the features in the order of emission: the built-in ones, then those of modules; see Catalog.names.
+
+    modules: a user's own, imported or by name; see catalog_with.
+    """
+    return catalog_with(modules).names(timeframes)

@@ -1,8 +1,9 @@
 """compute_features(): target hours in, matrix of features and skip reasons out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ from feature_backfill.engine.bars import (
     grid_bounds,
     normalized_ohlcv,
 )
-from feature_backfill.engine.catalog import BUILT_IN, Catalog
+from feature_backfill.engine.catalog import BUILT_IN, Catalog, Section, catalog_with
+from feature_backfill.engine.columns import Column
 from feature_backfill.engine.feature import FeatureGroup
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.lookbacks import Lookbacks, lookbacks_of
@@ -57,7 +59,8 @@ def compute_features(
     timeframes: Iterable[str] = DEFAULT_TIMEFRAMES,
     bars: Mapping[str, pd.DataFrame] | None = None,
     *,
-    catalog: Catalog = BUILT_IN,
+    modules: Iterable[ModuleType | str] = (),
+    columns: Sequence[Column] = (),
 ) -> FeatureResult:
     """Compute every feature of every timeframe for many target hours.
 
@@ -68,14 +71,16 @@ def compute_features(
     timeframes: of 1H 2H 3H 4H 6H 8H 12H 1D, in order of emission.
     bars: complete bars by timeframe (columns as ohlcv, timestamp the bar's last hour); those of a timeframe that is not
         given are built from ohlcv.
-    catalog: the features.
+    modules: of a user's own features, imported or by name; they follow the built-in ones.
+    columns: the further columns of ohlcv that these features read.
     A target whose window lacks an hour, holds a bad row or gives no bar is skipped with its reason.
-    Raises ValueError for stamps, columns or timeframes that make no sense.
+    Raises ValueError for stamps, columns or timeframes that make no sense, and as catalog_with does.
     """
     given = {canonical_timeframe(timeframe): normalized_ohlcv(frame) for timeframe, frame in (bars or {}).items()}
     hours = to_utc(targets).unique().sort_values()
     lookback = Lookback(base_hours, buffer_hours)
-    result = compute_rows(HourlyRows.of(ohlcv), hours, lookback, canonical_timeframes(timeframes), given, catalog)
+    rows = HourlyRows.of(ohlcv, columns)
+    result = compute_rows(rows, hours, lookback, canonical_timeframes(timeframes), given, catalog_with(modules))
     return FeatureResult(result.features, result.skipped.map(str))
 
 
@@ -91,6 +96,7 @@ def compute_rows(
 
     hours: UTC-naive, distinct, ascending. timeframes: canonical. bars: complete bars by canonical timeframe, in time
     order. The skip reasons are SkipReason objects.
+    Raises DeclarationError if a function reads a column that the rows do not have, or breaks its declaration.
     """
     names = catalog.names(timeframes)
     skipped = pd.concat(
@@ -147,40 +153,48 @@ def _fill(
     """Fill names x targets for targets near each other."""
     first_hour, count = grid_bounds(int(lookback.first_hours(targets[0])), int(targets[-1]))
     grid = rows.on_grid(first_hour, count)
-    for timeframe, block in zip(timeframes, np.split(matrix, len(timeframes)), strict=True):
-        length = HOURS_PER_BAR[timeframe]
-        bars = bars_of_grid(grid, first_hour, length)
+    blocks = _blocks(matrix, catalog, len(timeframes))
+    for timeframe, *of_sections in zip(timeframes, *blocks, strict=True):
+        bars = bars_of_grid(grid, first_hour, HOURS_PER_BAR[timeframe], rows.columns)
         if timeframe in given:
             _overwrite(bars, given[timeframe])
-        _fill_timeframe(block, lookbacks_of(targets, lookback, bars, grid, first_hour), catalog)
+        lookbacks = lookbacks_of(targets, lookback, bars, grid, first_hour, rows.columns)
+        for section, block in zip(catalog.sections, of_sections, strict=True):
+            _fill_timeframe(block, lookbacks, section)
+
+
+def _blocks(matrix: Floats, catalog: Catalog, timeframes: int) -> list[list[Floats]]:
+    """The rows of a matrix of names x targets, as views, by section and by timeframe."""
+    ends = np.cumsum([len(section.features) * timeframes for section in catalog.sections])
+    return [np.split(rows, timeframes) for rows in np.split(matrix, ends[:-1])]
 
 
 def _overwrite(bars: Bars, given: pd.DataFrame) -> None:
     """Put given bars in the place of those built."""
     position = bars.position(epoch_hours(pd.DatetimeIndex(given["timestamp"])))
-    inside = (position >= 0) & (position < len(bars.close))
+    inside = (position >= 0) & (position < len(bars))
     for column in COLUMNS:
-        getattr(bars, column)[position[inside]] = given[column].to_numpy()[inside]
+        getattr(bars.values, column)[position[inside]] = given[column].to_numpy()[inside]
 
 
-def _fill_timeframe(block: Floats, lookbacks: Lookbacks, catalog: Catalog) -> None:
+def _fill_timeframe(block: Floats, lookbacks: Lookbacks, section: Section) -> None:
     """Fill features x targets of one timeframe.
 
     A function that reads a partial oldest bar through windows is given them laid apart; the others share theirs.
     """
     bars = lookbacks.windows.bars
-    apart = [group for group in catalog.groups if lookbacks.has_partial_bars and group.needs_own_bars(bars)]
-    _fill_features(block, lookbacks, catalog, [group for group in catalog.groups if group not in apart])
+    apart = [group for group in section.groups if lookbacks.has_partial_bars and group.needs_own_bars(bars)]
+    _fill_features(block, lookbacks, section, [group for group in section.groups if group not in apart])
     if apart:
         size = max(1, BARS_APART // bars)
         for part in (slice(start, start + size) for start in range(0, len(lookbacks), size)):
-            _fill_features(block[:, part], lookbacks.laid_apart(part), catalog, apart)
+            _fill_features(block[:, part], lookbacks.laid_apart(part), section, apart)
 
 
-def _fill_features(block: Floats, lookbacks: Lookbacks, catalog: Catalog, groups: Iterable[FeatureGroup]) -> None:
+def _fill_features(block: Floats, lookbacks: Lookbacks, section: Section, groups: Iterable[FeatureGroup]) -> None:
     """Fill the rows of the groups' features; NaN for a feature that needs more bars than a lookback keeps."""
     bars = lookbacks.windows.bars
     for group in groups:
         columns: Iterable[Floats | float] = group.at_hours(lookbacks) if group.min_bars <= bars else repeat(np.nan)
         for feature, column in zip(group.features, columns, strict=False):
-            block[catalog.position[feature.name]] = column if feature.min_bars <= bars else np.nan
+            block[section.position[feature.name]] = column if feature.min_bars <= bars else np.nan

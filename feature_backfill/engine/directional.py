@@ -3,7 +3,7 @@
 import numpy as np
 
 from feature_backfill.engine.bars import Floats
-from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.feature import ALL_BARS, Feature, computes
 from feature_backfill.engine.lookbacks import Lookbacks
 from feature_backfill.engine.windows import WILDER, shared, wilder_weights
 
@@ -34,8 +34,8 @@ def _first_movement(lb: Lookbacks) -> Floats:
 
 
 @computes(
-    Feature("close_di_plus_14", 15, "Wilder's upward directional indicator"),
-    Feature("close_di_minus_14", 15, "Wilder's downward directional indicator"),
+    Feature("close_di_plus_14", 15, "Wilder's upward directional indicator", ALL_BARS),
+    Feature("close_di_minus_14", 15, "Wilder's downward directional indicator", ALL_BARS),
 )
 def directional_indicators(lb: Lookbacks) -> tuple[Floats, ...]:
     """100 RMA(+DM) / RMA(TR); 100 RMA(-DM) / RMA(TR).
@@ -58,7 +58,7 @@ def _sum_and_difference(movement: Floats) -> Floats:
     return np.stack([movement[0] + movement[1], movement[0] - movement[1]])
 
 
-@computes(Feature("close_adx_14", 27, "Wilder's mean of DX, seeded with the first DX"))
+@computes(Feature("close_adx_14", 27, "Wilder's mean of DX, seeded with the first DX", ALL_BARS))
 def average_directional_index(lb: Lookbacks) -> Floats:
     """RMA of DX = 100 |DI+ - DI-| / (DI+ + DI-); NaN before the 14th DX.
 

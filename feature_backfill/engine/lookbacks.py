@@ -4,25 +4,16 @@ Several target hours share their newest bar, so they share all bars but the olde
 starts inside it: its close is right, but its open, high, low and volume are those of the hours within the lookback.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from feature_backfill.engine.bars import COLUMNS, Bars, Floats, Integers, bars_since
+from feature_backfill.engine.bars import Bars, BarValues, Booleans, Floats, Integers, bars_since
+from feature_backfill.engine.columns import Column
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.windows import OhlcvWindows
-
-
-@dataclass(frozen=True)
-class OldestBars:
-    """The oldest bar of every target hour's lookback, partial where the lookback starts inside it: 1-D arrays."""
-
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
 
 
 @dataclass(frozen=True)
@@ -30,12 +21,13 @@ class Lookbacks:
     """The lookbacks of target hours.
 
     windows: over the whole bars that the lookbacks share; window: which of them each target hour's is; oldest: the
-    oldest bar of each target hour; has_partial_bars: whether the settings make that bar partial for some hours.
+    oldest bar of each target hour, partial where the lookback starts inside it; has_partial_bars: whether the settings
+    make that bar partial for some hours.
     """
 
     windows: OhlcvWindows
     window: Integers
-    oldest: OldestBars
+    oldest: BarValues
     has_partial_bars: bool = False
 
     def __len__(self) -> int:
@@ -61,15 +53,24 @@ class Lookbacks:
         """The lookbacks of some target hours laid end to end, so that windows see each one's own oldest bar."""
         window, bars = self.window[hours], self.windows.bars
         places = window[:, None] + np.arange(bars)
-        oldest = OldestBars(*(getattr(self.oldest, column)[hours] for column in COLUMNS))
-        columns = []
-        for column in COLUMNS:
-            values = getattr(self.windows, column)[places]
-            values[:, 0] = getattr(oldest, column)
-            columns.append(values.ravel())
-        series = Bars(self.windows.series.length, 0, *columns)
+        oldest = self.oldest.each(lambda values: values[hours])
+        arrays = []
+        for values, own in zip(self.windows.series.values.arrays, oldest.arrays, strict=True):
+            laid = values[places]
+            laid[:, 0] = own
+            arrays.append(laid.ravel())
+        series = Bars(self.windows.series.length, 0, BarValues.of(arrays, oldest.columns))
         windows = OhlcvWindows(series, self.windows.labels[window], bars, step=bars)
         return Lookbacks(windows, np.arange(len(window)), oldest)
+
+    def lacks(self, column: str, bars: int) -> Booleans:
+        """Whether a further column is NaN in one of the newest bars of each target hour."""
+        absent = np.isnan(self.windows.column(column))
+        newer = min(bars, self.windows.bars - 1)
+        found = np.zeros(len(self), dtype=bool)
+        if newer and absent.any():
+            found |= self.at_hours(self.windows.max(absent.astype(np.float64), newer)) > 0
+        return found | np.isnan(self.oldest.columns[column]) if bars > newer else found
 
     @cached_property
     def _consecutive(self) -> slice | None:
@@ -77,20 +78,28 @@ class Lookbacks:
         return slice(self.window[0], self.window[-1] + 1) if (np.diff(self.window) == 1).all() else None
 
 
-def lookbacks_of(targets: Integers, lookback: Lookback, bars: Bars, grid: Floats, first_hour: int) -> Lookbacks:
-    """The lookbacks of target hours over bars, which grid, the hourly rows from first_hour on, makes up."""
+def lookbacks_of(
+    targets: Integers, lookback: Lookback, bars: Bars, grid: Floats, first_hour: int, columns: Sequence[Column] = ()
+) -> Lookbacks:
+    """The lookbacks of target hours over bars, which grid, the hourly rows from first_hour on, makes up.
+
+    columns: the further ones of grid and bars.
+    """
     kept = lookback.bars(bars.length)
     newest = bars.position(targets - targets % bars.length)
     oldest = newest - kept + 1
     missing = lookback.missing_from_oldest_bar(targets, bars.length)
-    partial = bars_since(grid, first_hour, bars.length, bars.labels[oldest], bars.length - missing)
-    oldest_bars = OldestBars(
-        *(
-            np.where(missing > 0, piece, getattr(bars, column)[oldest])
-            for piece, column in zip(partial, COLUMNS, strict=True)
-        )
+    partial = bars_since(grid, first_hour, bars.length, bars.labels[oldest], bars.length - missing, columns)
+    oldest_bars = (
+        np.where(missing > 0, piece, whole[oldest])
+        for piece, whole in zip(partial.arrays, bars.values.arrays, strict=True)
     )
     span = slice(int(oldest[0]), int(newest[-1]) + 1)
-    series = Bars(bars.length, int(bars.labels[span.start]), *(getattr(bars, column)[span] for column in COLUMNS))
+    series = Bars(bars.length, int(bars.labels[span.start]), bars.values.each(lambda values: values[span]))
     windows = OhlcvWindows(series, bars.labels[newest[0] : newest[-1] + 1], kept)
-    return Lookbacks(windows, oldest - oldest[0], oldest_bars, lookback.has_partial_bars(bars.length))
+    return Lookbacks(
+        windows,
+        oldest - oldest[0],
+        BarValues.of(oldest_bars, partial.columns),
+        lookback.has_partial_bars(bars.length),
+    )

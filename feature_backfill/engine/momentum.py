@@ -3,7 +3,7 @@
 import numpy as np
 
 from feature_backfill.engine.bars import Floats
-from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.feature import ALL_BARS, Feature, computes
 from feature_backfill.engine.sums import centred, mean
 from feature_backfill.engine.windows import OhlcvWindows, Windows, ratio, wilder_weights
 
@@ -13,6 +13,7 @@ from feature_backfill.engine.windows import OhlcvWindows, Windows, ratio, wilder
         "close_rsi_14",
         15,
         "relative strength index; Wilder means seeded with 0 at the oldest bar; 100 without losses",
+        ALL_BARS,
     )
 )
 def relative_strength_index(w: Windows) -> Floats:

@@ -132,7 +132,7 @@ def _group(group: FeatureGroup, catalog: Catalog) -> str:
 
 
 def _line(feature: Feature, group: FeatureGroup, catalog: Catalog) -> str:
-    number = catalog.position[feature.name] + 1
+    number = catalog.features.index(feature) + 1
     summary = _escaped(feature.summary)
     return f"| {number} | `{feature.name}` | {summary} | {feature.min_bars} | {_oldest_bar(feature, group)} |"
 

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from feature_backfill.engine.bars import Floats
-from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.feature import ALL_BARS, Feature, computes
 from feature_backfill.engine.windows import ATR_REACH, OhlcvWindows, Windows, exponential_weights, ratio
 
 
@@ -46,9 +46,9 @@ def mean_cross(w: Windows) -> tuple[Floats, ...]:
 
 
 @computes(
-    Feature("close_ema_12", 12, "exponential mean of the close, span 12, over the whole lookback"),
-    Feature("close_over_ema_12", 12, "close / its exponential mean"),
-    Feature("close_log_ratio_ema_12", 12, "ln(close / its exponential mean)"),
+    Feature("close_ema_12", 12, "exponential mean of the close, span 12, over the whole lookback", ALL_BARS),
+    Feature("close_over_ema_12", 12, "close / its exponential mean", ALL_BARS),
+    Feature("close_log_ratio_ema_12", 12, "ln(close / its exponential mean)", ALL_BARS),
 )
 def exponential_mean_12(w: Windows) -> tuple[Floats, ...]:
     """EMA_12(C); C_T / EMA_12(C); ln(C_T / EMA_12(C)).
@@ -60,7 +60,7 @@ def exponential_mean_12(w: Windows) -> tuple[Floats, ...]:
 
 
 @computes(
-    Feature("close_dist_ema12_atr", 15, "distance of the close from its exponential mean in units of ATR"),
+    Feature("close_dist_ema12_atr", 15, "distance of the close from its exponential mean in units of ATR", ALL_BARS),
     reach=ATR_REACH,
 )
 def exponential_distance(w: OhlcvWindows) -> Floats:
@@ -96,13 +96,13 @@ def _mean_of_means(shares: Floats, span: int) -> Floats:
 
 
 @computes(
-    Feature("close_macd_line_12_26", 26, "EMA 12 - EMA 26 of the close"),
-    Feature("close_macd_signal_9", 26, "EMA 9 of the MACD line since the oldest bar"),
-    Feature("close_macd_histogram_12_26_9", 26, "MACD line - signal"),
-    Feature("close_macd_line_12_26_over_close", 26, "MACD line / close"),
-    Feature("close_macd_histogram_12_26_9_over_close", 26, "MACD histogram / close"),
-    Feature("close_macd_line_12_26_over_atr14", 26, "MACD line / ATR"),
-    Feature("close_macd_histogram_12_26_9_over_atr14", 26, "MACD histogram / ATR"),
+    Feature("close_macd_line_12_26", 26, "EMA 12 - EMA 26 of the close", ALL_BARS),
+    Feature("close_macd_signal_9", 26, "EMA 9 of the MACD line since the oldest bar", ALL_BARS),
+    Feature("close_macd_histogram_12_26_9", 26, "MACD line - signal", ALL_BARS),
+    Feature("close_macd_line_12_26_over_close", 26, "MACD line / close", ALL_BARS),
+    Feature("close_macd_histogram_12_26_9_over_close", 26, "MACD histogram / close", ALL_BARS),
+    Feature("close_macd_line_12_26_over_atr14", 26, "MACD line / ATR", ALL_BARS),
+    Feature("close_macd_histogram_12_26_9_over_atr14", 26, "MACD histogram / ATR", ALL_BARS),
     reach=ATR_REACH,
 )
 def macd(w: OhlcvWindows) -> tuple[Floats, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from feature_backfill.engine.bars import Floats
-from feature_backfill.engine.feature import Feature, computes
+from feature_backfill.engine.feature import ALL_BARS, Feature, computes
 from feature_backfill.engine.lookbacks import Lookbacks
 from feature_backfill.engine.sums import mean, sd
 from feature_backfill.engine.windows import OhlcvWindows, exponential_weights, ratio, shared
@@ -44,7 +44,7 @@ def _on_balance_volume(w: OhlcvWindows) -> Floats:
     return w.weighted_sum(np.sign(w.change) * w.volume, np.ones(w.bars - 1))
 
 
-@computes(Feature("close_obv", 2, "on-balance volume since the oldest bar"), reach=0)
+@computes(Feature("close_obv", 2, "on-balance volume since the oldest bar", ALL_BARS), reach=0)
 def on_balance_volume(w: OhlcvWindows) -> Floats:
     """Sum of sign(C_i - C_{i-1}) V_i over the whole lookback, without the oldest bar (J. Granville 1963).
 
@@ -53,16 +53,18 @@ def on_balance_volume(w: OhlcvWindows) -> Floats:
     return _on_balance_volume(w)
 
 
-@computes(Feature("close_obv_over_dollar_vol_20", 20, "on-balance volume / dollar volume of 20 bars"))
+@computes(
+    Feature("close_obv_over_dollar_vol_20", 20, "on-balance volume / dollar volume of 20 bars", ALL_BARS), reach=20
+)
 def on_balance_volume_share(w: OhlcvWindows) -> Floats:
     """close_obv / sum of DV over 20 bars."""
     return ratio(_on_balance_volume(w), w.turnover_20)
 
 
 @computes(
-    Feature("close_vwap", 1, "volume-weighted typical price of the whole lookback"),
-    Feature("close_over_vwap", 1, "close / volume-weighted price"),
-    Feature("close_log_ratio_vwap", 1, "ln(close / volume-weighted price)"),
+    Feature("close_vwap", 1, "volume-weighted typical price of the whole lookback", ALL_BARS),
+    Feature("close_over_vwap", 1, "close / volume-weighted price", ALL_BARS),
+    Feature("close_log_ratio_vwap", 1, "ln(close / volume-weighted price)", ALL_BARS),
 )
 def volume_weighted_price(lb: Lookbacks) -> tuple[Floats, ...]:
     """p = sum of TP V / sum of V over the whole lookback; C_T / p; ln(C_T / p); NaN where the turnover overflows.
@@ -90,7 +92,7 @@ def _accumulation_distribution(lb: Lookbacks) -> Floats:
     return lb.sum_newer(_money_flow_volume(w.high, w.low, w.close, w.volume)) + oldest_flow
 
 
-@computes(Feature("close_adl", 1, "accumulation/distribution line since the oldest bar"))
+@computes(Feature("close_adl", 1, "accumulation/distribution line since the oldest bar", ALL_BARS))
 def accumulation_distribution(lb: Lookbacks) -> Floats:
     """Sum of ((C - L) - (H - C)) / (H - L) V over the whole lookback; a bar with H = L adds 0 (M. Chaikin).
 
@@ -100,14 +102,14 @@ def accumulation_distribution(lb: Lookbacks) -> Floats:
 
 
 @computes(
-    Feature("close_adl_over_dollar_vol_20", 20, "accumulation/distribution line / dollar volume of 20 bars"),
+    Feature("close_adl_over_dollar_vol_20", 20, "accumulation/distribution line / dollar volume of 20 bars", ALL_BARS),
 )
 def accumulation_distribution_share(lb: Lookbacks) -> Floats:
     """close_adl / sum of DV over 20 bars."""
     return ratio(_accumulation_distribution(lb), lb.at_hours(lb.windows.turnover_20))
 
 
-@computes(Feature("close_chaikin_3_10", 10, "EMA 3 - EMA 10 of the accumulation/distribution line"), reach=0)
+@computes(Feature("close_chaikin_3_10", 10, "EMA 3 - EMA 10 of the accumulation/distribution line", ALL_BARS), reach=0)
 def chaikin_oscillator(w: OhlcvWindows) -> Floats:
     """EMA_3(A) - EMA_10(A), A_t being close_adl of the bars up to t.
 

@@ -60,6 +60,10 @@ class TooFewBarsError(ValueError):
     """A feature needs more bars than a lookback keeps."""
 
 
+class UndeclaredColumnError(ValueError):
+    """A function reads a further column that its declaration does not name."""
+
+
 class Windows:
     """Lookbacks of `bars` bars over a series of closes.
 
@@ -192,9 +196,17 @@ class OhlcvWindows(Windows):
     """Lookbacks of `bars` bars over a series of bars; the other arguments are those of Windows."""
 
     def __init__(self, series: Bars, labels: Integers, bars: int, step: int = 1):
-        super().__init__(series.close, labels, bars, step)
+        values = series.values
+        super().__init__(values.close, labels, bars, step)
         self.series = series
-        self.open, self.high, self.low, self.volume = series.open, series.high, series.low, series.volume
+        self.open, self.high, self.low, self.volume = values.open, values.high, values.low, values.volume
+
+    def column(self, name: str) -> Floats:
+        """A further column of the series. Raises UndeclaredColumnError if the function has not declared it."""
+        try:
+            return self.series.values.columns[name]
+        except KeyError:
+            raise UndeclaredColumnError(f"the column {name} is read without being declared") from None
 
     @cached_property
     def typical_price(self) -> Floats:

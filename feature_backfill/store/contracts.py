@@ -1,17 +1,19 @@
 """What a target database remembers of its contents: the contract of each feature key, and whose bars it holds.
 
 `feature_keys` has one row a key. Rows that somebody else stored have no entry there: their contract is read off them.
-`bars_source` has at most one row.
+`feature_key_modules` has one row for each key with features of a user's own. `bars_source` has at most one row.
 """
+
+from dataclasses import replace
 
 import duckdb
 
-from feature_backfill.contracts import IF_MOVED, KeyContract, Missing, OhlcvIdentity
+from feature_backfill.contracts import IF_MOVED, KeyContract, Missing, ModuleIdentity, OhlcvIdentity
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import database_path, scalar, transaction
 from feature_backfill.store.schema import has_own_table, has_table, require_schema
 
-KEYS_TABLE, BARS_SOURCE_TABLE = "feature_keys", "bars_source"
+KEYS_TABLE, MODULES_TABLE, BARS_SOURCE_TABLE = "feature_keys", "feature_key_modules", "bars_source"
 
 _KEYS_COLUMNS = {
     "feature_key": "VARCHAR",
@@ -23,6 +25,13 @@ _KEYS_COLUMNS = {
     "market": "VARCHAR",
     "ohlcv_database": "VARCHAR",
     "ohlcv_table": "VARCHAR",
+}
+_MODULES_COLUMNS = {
+    "feature_key": "VARCHAR",
+    "modules": "VARCHAR[]",
+    "versions": "VARCHAR[]",
+    "sources": "VARCHAR[]",
+    "columns": "VARCHAR[]",
 }
 _KEYS_PRIMARY_KEY = ("feature_key",)
 _BARS_COLUMNS = {"market": "VARCHAR", "ohlcv_database": "VARCHAR", "ohlcv_table": "VARCHAR"}
@@ -37,7 +46,7 @@ def claim_key(connection: duckdb.DuckDBPyConnection, feature_key: str, wanted: K
     """
     known = known_contract(connection, feature_key)
     contract = wanted.continuing(known, feature_key, database_path(connection))
-    if known == contract:
+    if known == contract and not known.changed_modules(contract):
         return contract
     _create_table(connection, KEYS_TABLE, _KEYS_COLUMNS, _KEYS_PRIMARY_KEY)
     ohlcv = contract.ohlcv
@@ -53,13 +62,24 @@ def claim_key(connection: duckdb.DuckDBPyConnection, feature_key: str, wanted: K
             *((ohlcv.market, ohlcv.database, ohlcv.table) if ohlcv else (None, None, None)),
         ],
     )
+    if contract.modules:
+        _record_modules(connection, feature_key, contract)
     return contract
+
+
+def _record_modules(connection: duckdb.DuckDBPyConnection, feature_key: str, contract: KeyContract) -> None:
+    _create_table(connection, MODULES_TABLE, _MODULES_COLUMNS, _KEYS_PRIMARY_KEY)
+    parts = ([getattr(module, part) for module in contract.modules] for part in ("name", "version", "source"))
+    connection.execute(
+        f"INSERT OR REPLACE INTO {MODULES_TABLE} VALUES (?, ?, ?, ?, ?)", [feature_key, *parts, list(contract.columns)]
+    )
 
 
 def forget_key(connection: duckdb.DuckDBPyConnection, feature_key: str) -> None:
     """Delete the contract of a key, so that its next rows may be of any other."""
-    if has_table(connection, KEYS_TABLE):
-        connection.execute(f"DELETE FROM {KEYS_TABLE} WHERE feature_key = ?", [feature_key])
+    for table in (KEYS_TABLE, MODULES_TABLE):
+        if has_table(connection, table):
+            connection.execute(f"DELETE FROM {table} WHERE feature_key = ?", [feature_key])
 
 
 def known_contract(connection: duckdb.DuckDBPyConnection, feature_key: str) -> KeyContract | None:
@@ -82,7 +102,7 @@ def recorded_contract(connection: duckdb.DuckDBPyConnection, feature_key: str) -
     _, names, timeframes, base_hours, buffer_hours, missing, *ohlcv = rows[0]
     if names is None:
         return None
-    return KeyContract(
+    contract = KeyContract(
         tuple(names),
         None if timeframes is None else tuple(timeframes),
         base_hours,
@@ -90,6 +110,18 @@ def recorded_contract(connection: duckdb.DuckDBPyConnection, feature_key: str) -
         missing,
         OhlcvIdentity(*ohlcv) if None not in ohlcv else None,
     )
+    return _with_modules(connection, feature_key, contract)
+
+
+def _with_modules(connection: duckdb.DuckDBPyConnection, feature_key: str, contract: KeyContract) -> KeyContract:
+    """The contract with the modules and columns that are recorded for the key."""
+    if not has_own_table(connection, MODULES_TABLE, _MODULES_COLUMNS, _KEYS_PRIMARY_KEY):
+        return contract
+    rows = connection.execute(f"SELECT * FROM {MODULES_TABLE} WHERE feature_key = ?", [feature_key]).fetchall()
+    if not rows:
+        return contract
+    _, *parts, columns = rows[0]
+    return replace(contract, modules=tuple(map(ModuleIdentity, *parts)), columns=tuple(columns))
 
 
 def _contract_of_rows(connection: duckdb.DuckDBPyConnection, feature_key: str, newest: object) -> KeyContract:

@@ -4,14 +4,15 @@ Reading takes the table as somebody else may have made it: column names in any c
 numbers of any type. Writing is for tables that files are imported into.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
 import pandas as pd
 
-from feature_backfill.engine.bars import COLUMNS
+from feature_backfill.engine.bars import COLUMNS, names_of
+from feature_backfill.engine.columns import Column
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import database_path, is_damage, quoted, transaction
 from feature_backfill.store.extra_columns import ZONED, ZONELESS, extra_columns, in_utc
@@ -45,16 +46,19 @@ def read_ohlcv(
     table: str,
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
+    columns: Sequence[Column] = (),
 ) -> pd.DataFrame:
     """The rows with start <= timestamp <= end, in time order, repeated and off-hour stamps included.
 
-    Returns rows x (timestamp, open, high, low, close, volume): UTC-naive datetime64[us] and float64, NaN where a cell
-    is NULL or no number. Rows without a timestamp are left out.
+    columns: further ones of the table.
+
+    Returns rows x (timestamp, open, high, low, close, volume and the columns): UTC-naive datetime64[us] and float64,
+    NaN where a cell is NULL or no number. Rows without a timestamp are left out.
 
     Raises UserError if the table is missing, lacks a column, cannot be read (a view of what is gone), or its timestamp
     is of no timestamp type.
     """
-    rows = _read(connection, table, "SELECT * FROM {rows} ORDER BY timestamp", start, end)
+    rows = _read(connection, table, "SELECT * FROM {rows} ORDER BY timestamp", start, end, names_of(columns))
     return rows.astype({"timestamp": "datetime64[us]"})
 
 
@@ -187,10 +191,15 @@ def _registered(connection: duckdb.DuckDBPyConnection, ohlcv: pd.DataFrame) -> I
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, table: str, query: str, start: pd.Timestamp | None, end: pd.Timestamp | None
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    query: str,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    columns: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """The result of a query of the `{rows}` from start to end."""
-    relation = _between(connection, table)
+    """The result of a query of the `{rows}` from start to end, which have the further columns too."""
+    relation = _between(connection, table, columns)
     try:
         return connection.execute(query.format(rows=relation), {"start": start, "end": end}).df()
     except duckdb.Error as error:
@@ -200,10 +209,11 @@ def _read(
         raise UserError(f"table {table} of {database_path(connection)} cannot be read: {reason}") from error
 
 
-def _between(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+def _between(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> str:
     """SQL of the rows from $start to $end (NULL: no bound), stamps in UTC, values DOUBLE."""
-    stamp = in_utc("timestamp", _column_types(connection, table)["timestamp"])
-    values = ", ".join(f"TRY_CAST({column} AS DOUBLE) AS {column}" for column in COLUMNS)
+    stamp = in_utc("timestamp", _column_types(connection, table, columns)["timestamp"])
+    names = [*COLUMNS, *map(quoted, columns)]
+    values = ", ".join(f"TRY_CAST({name} AS DOUBLE) AS {name}" for name in names)
     return f"""(
         SELECT {stamp} AS timestamp, {values} FROM {quoted(table)} AS stored
         WHERE isfinite({stamp})
@@ -212,8 +222,8 @@ def _between(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     )"""
 
 
-def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """The SQL types of a table's columns by lower-case name, if it can be read as OHLCV.
+def _column_types(connection: duckdb.DuckDBPyConnection, table: str, further: Sequence[str] = ()) -> dict[str, str]:
+    """The SQL types of a table's columns by lower-case name, if it can be read as OHLCV and has the further columns.
 
     SQL finds a column by its name in any case, so the lower-case names do for the statements too.
     """
@@ -223,6 +233,9 @@ def _column_types(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str
     place = f"table {table} of {database_path(connection)}"
     if lacking:
         raise UserError(f"{place} is no OHLCV table: it lacks {', '.join(lacking)}; it has {', '.join(columns)}")
+    absent = [column for column in further if column.lower() not in types]
+    if absent:
+        raise UserError(f"{place} lacks the column {', '.join(absent)} of the YAML; it has {', '.join(columns)}")
     if types["timestamp"] not in (*ZONELESS, ZONED):
         raise UserError(f"the timestamp of {place} is {types['timestamp']}; it must be TIMESTAMP (UTC) or TIMESTAMPTZ")
     return types

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from feature_backfill.engine.catalog import Catalog
-from feature_backfill.engine.compute import compute_features
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import synthetic_ohlcv
+from feature_backfill_tests.engine.features import features_of
 
 FIRST = pd.Timestamp("2025-01-01")
 
@@ -51,14 +51,8 @@ class Scene:
 
     def values(self, market: pd.DataFrame, catalog: Catalog) -> pd.Series:
         """The features of the target hour, by name without the timeframe."""
-        result = compute_features(
-            market.reset_index(),
-            [self.target],
-            self.bars * self.length,
-            timeframes=[self.timeframe],
-            catalog=catalog,
-        )
-        return result.features.iloc[0].set_axis([feature.name for feature in catalog.features])
+        features = features_of(catalog, market.reset_index(), [self.target], self.bars * self.length, self.timeframe)
+        return features.iloc[0].set_axis([feature.name for feature in catalog.features])
 
 
 def wrong_declarations(catalog: Catalog, timeframe: str, lookbacks: Iterable[int]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from feature_backfill.checks import oracle
-from feature_backfill.engine.catalog import BUILT_IN, feature_names, feature_summaries
+from feature_backfill.engine.catalog import BUILT_IN, feature_names
 from feature_backfill.engine.order import ORDER
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -48,11 +48,11 @@ def test_a_difference_is_one_line_that_names_it():
 
 def test_every_feature_is_described():
     assert all(group.formula for group in BUILT_IN.groups)
-    assert list(feature_summaries()) == feature_names()
+    assert list(BUILT_IN.summaries()) == feature_names()
     assert len(set(feature_names())) == len(feature_names()) == 4 * len(ORDER)
 
 
 def test_names_that_promise_too_much_say_so():
-    summaries = feature_summaries(["1H"])
+    summaries = BUILT_IN.summaries(["1H"])
     assert "not a Hurst exponent" in summaries["close_hurst_100_1H"]
     assert "not the p-value" in summaries["close_ljung_p_5_100_1H"]

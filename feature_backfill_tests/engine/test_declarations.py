@@ -16,6 +16,7 @@ from feature_backfill.engine.timeframes import HOURS_PER_BAR
 from feature_backfill.engine.windows import OhlcvWindows, Windows
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import synthetic_ohlcv
+from feature_backfill_tests.engine.features import features_of
 from feature_backfill_tests.engine.oldest_bars import wrong_declarations
 
 LOOKBACKS = sorted(
@@ -80,9 +81,7 @@ def test_a_declaration_that_is_wrong_is_found(wrong):
 def test_a_feature_of_30_bars_is_right_where_a_lookback_keeps_30(timeframe, base_hours):
     ohlcv = synthetic_ohlcv(FIRST, 1000, seed=2)
     hours = ohlcv["timestamp"][800:850]
-    highest = compute_features(
-        ohlcv, hours, base_hours, timeframes=[timeframe], catalog=catalog_of(highest_high())
-    ).features
+    highest = features_of(catalog_of(highest_high()), ohlcv, hours, base_hours, timeframe)
     high, length = ohlcv.set_index("timestamp")["high"], HOURS_PER_BAR[timeframe]
     for hour in hours:
         newest_label = hour.floor(f"{length}h")
@@ -96,11 +95,11 @@ def test_more_features_change_no_value_of_the_others(monkeypatch):
     hours = ohlcv["timestamp"][720:800]
     for base_hours in (720, 480, 100):
         alone = compute_features(ohlcv, hours, base_hours).features
-        together = compute_features(ohlcv, hours, base_hours, catalog=more).features
+        together = features_of(more, ohlcv, hours, base_hours)
         assert list(together.columns) == more.names()
         pd.testing.assert_frame_equal(together[alone.columns], alone, check_exact=True)
         monkeypatch.setattr(compute, "BARS_APART", 200)
-        in_parts = compute_features(ohlcv, hours, base_hours, catalog=more).features
+        in_parts = features_of(more, ohlcv, hours, base_hours)
         pd.testing.assert_frame_equal(in_parts, together, check_exact=True)
         monkeypatch.undo()
 
@@ -217,7 +216,7 @@ def returning(make):
 def test_a_function_that_returns_other_columns_than_declared_fails_at_its_first_call(make, message):
     ohlcv = synthetic_ohlcv(FIRST, 100)
     with pytest.raises(DeclarationError, match=rf"test_declarations\.two {message}"):
-        compute_features(ohlcv, ohlcv["timestamp"][50:], 24, timeframes=["1H"], catalog=catalog_of(returning(make)))
+        features_of(catalog_of(returning(make)), ohlcv, ohlcv["timestamp"][50:], 24, "1H")
 
 
 def test_a_function_that_needs_more_bars_than_declared_fails_at_its_first_call():
@@ -226,7 +225,7 @@ def test_a_function_that_needs_more_bars_than_declared_fails_at_its_first_call()
     with pytest.raises(
         DeclarationError, match="highest_high: 30 bars are read of lookbacks that keep 24; raise min_bars"
     ):
-        compute_features(ohlcv, ohlcv["timestamp"][50:], 24, timeframes=["1H"], catalog=catalog_of(group))
+        features_of(catalog_of(group), ohlcv, ohlcv["timestamp"][50:], 24, "1H")
 
 
 def test_each_feature_of_a_function_has_its_own_minimum_of_bars():
@@ -237,6 +236,6 @@ def test_each_feature_of_a_function_has_its_own_minimum_of_bars():
     ohlcv = synthetic_ohlcv(FIRST, 100)
     hours = ohlcv["timestamp"][50:]
     for bars, missing in {4: [True, True], 5: [False, True], 24: [False, True], 25: [False, False]}.items():
-        features = compute_features(ohlcv, hours, bars, timeframes=["1H"], catalog=catalog_of(pair)).features
+        features = features_of(catalog_of(pair), ohlcv, hours, bars, "1H")
         assert np.isnan(features).all().to_list() == missing
         assert np.isnan(features).any().to_list() == missing

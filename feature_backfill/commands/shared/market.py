@@ -15,7 +15,7 @@ from feature_backfill.paths import absolute
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_extent
 
-FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list", "missing")
+FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list", "feature_modules", "missing")
 
 
 def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tuple[Market, FeatureSet]:
@@ -34,7 +34,13 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
         if options.duckdb is None
         else _market_reading(markets, options.duckdb, table)
     )
-    fields = _fields_from_table(markets, options.duckdb, table) if configured is None else configured.model_dump()
+    if configured is None:
+        fields = _fields_from_table(markets, options.duckdb, table)
+        fields["source"]["columns"] = {name: {"bar": bar, "if_bad": if_bad} for name, bar, if_bad in options.column}
+    elif options.column:
+        raise UserError(f"--column: configs/ describes the source of market {configured.name}; edit the YAML")
+    else:
+        fields = configured.model_dump()
     separate = configured is not None and _has_another_target(markets, options, configured)
     if options.feat_duckdb is not None:
         fields["target_database"] = options.feat_duckdb
