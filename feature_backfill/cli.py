@@ -21,6 +21,16 @@ from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 from feature_backfill.errors import BAD_ARGUMENTS, FAILED, RunError, UserError
 
 
+_COLUMN: dict[str, Any] = {
+    "nargs": 3,
+    "action": "append",
+    "default": [],
+    "metavar": ("NAME", "BAR", "IF_BAD"),
+    "help": "further column that they read; last, sum, mean, max or min of a bar's hours; skip or null if bad",
+}
+"""The option of commands that take features of a user's own."""
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
@@ -95,22 +105,11 @@ def _add_feature_set(command: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--feature-modules", nargs="+", metavar="M", help="modules of features of your own, such as my_desk.features"
     )
-    _add_columns(what)
+    what.add_argument("--column", **_COLUMN)
     what.add_argument(
         "--missing",
         choices=("auto", "null", "nan"),
         help="how NaN and infinities are stored: JSON null, bare tokens, or as the key's rows have them (auto)",
-    )
-
-
-def _add_columns(arguments: argparse._ActionsContainer) -> None:
-    arguments.add_argument(
-        "--column",
-        nargs=3,
-        action="append",
-        default=[],
-        metavar=("NAME", "BAR", "IF_BAD"),
-        help="a further column of the table that they read; last, sum, mean, max or min of a bar's hours; skip or null",
     )
 
 
@@ -212,7 +211,7 @@ def _add_check_features(command: argparse.ArgumentParser) -> None:
     command.add_argument("module", metavar="MODULE", help="module of features, such as my_desk.features")
     command.add_argument("--duckdb", type=Path, help="try them on this database too")
     command.add_argument("--table", help=f"its OHLCV table, {DEFAULT_TABLE} if not given")
-    _add_columns(command)
+    command.add_argument("--column", **_COLUMN)
     command.add_argument("--base-hours", type=int, default=720, help="hours of history a row is computed from (720)")
     command.add_argument(
         "--timeframes", nargs="+", metavar="T", default=["1H", "4H", "12H", "1D"], help="bars (1H 4H 12H 1D)"
