@@ -20,7 +20,6 @@ from rich_argparse import RichHelpFormatter
 from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 from feature_backfill.errors import BAD_ARGUMENTS, FAILED, RunError, UserError
 
-
 _COLUMN: dict[str, Any] = {
     "nargs": 3,
     "action": "append",

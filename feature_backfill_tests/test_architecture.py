@@ -19,6 +19,7 @@ FLOORS = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("dagster",),  # what a project of a user's own builds on
     ("definitions",),
     ("automation", "checks", "reports"),
     ("assets",),
@@ -40,7 +41,7 @@ FLOORS = (
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor}
 
 KNOWN_ONLY_TO = {
-    "dagster_internals": {"assets", "automation", "commands", "event_log", "event_log_postgres"},
+    "dagster_internals": {"assets", "automation", "commands", "dagster", "event_log", "event_log_postgres"},
     "event_log": set(),
     "event_log_postgres": set(),
     "__init__": set(),

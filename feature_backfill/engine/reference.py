@@ -1,15 +1,17 @@
 """docs/features.md: every feature with its formula, made from the declarations and docstrings of the feature functions.
 
-Run `python -m feature_backfill.engine.reference > docs/features.md` after any change to them.
+Run `python -m feature_backfill.engine.reference > docs/features.md` after any change to them. With the names of modules
+behind it, the command prints the page with the features of a user's own too.
 """
 
 import inspect
 import re
+import sys
 from itertools import groupby
 from types import ModuleType
 
-from feature_backfill.engine.catalog import BUILT_IN, Catalog
-from feature_backfill.engine.feature import Feature, FeatureGroup
+from feature_backfill.engine.catalog import Catalog, catalog_with
+from feature_backfill.engine.feature import ALL_BARS, Feature, FeatureGroup
 from feature_backfill.engine.lookbacks import Lookbacks
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES, HOURS_PER_BAR
 
@@ -38,8 +40,9 @@ lowest, close that of the last row, volume the sum.
 count in no bar of the timeframe yet.
 
 **Lookback.** A target hour looks back `base_hours` rows, its own included. Each timeframe keeps the newest
-n = base_hours // h bars, at least one. A feature that needs more than n bars is NaN. The default `base_hours` is
-{base_hours}:
+n = base_hours // h bars, at least one. A feature that needs more than n bars is NaN. The column *reads* says on how
+many of the newest bars a feature depends; *all* is the whole lookback, so that its value changes with `base_hours`. The
+default `base_hours` is {base_hours}:
 
 | timeframe | n | NaN |
 |---|---|---|
@@ -122,8 +125,8 @@ def _group(group: FeatureGroup, catalog: Catalog) -> str:
     return "\n".join(
         [
             f"### {group.label}\n",
-            "| # | feature | what it is | min. bars | oldest bar |",
-            "|---|---|---|---|---|",
+            "| # | feature | what it is | min. bars | reads | oldest bar |",
+            "|---|---|---|---|---|---|",
             *(_line(feature, group, catalog) for feature in group.features),
             f"\n```text\n{formula}\n```\n",
             *(f"{_escaped(' '.join(remark.split()))}\n" for remark in remarks),
@@ -134,7 +137,8 @@ def _group(group: FeatureGroup, catalog: Catalog) -> str:
 def _line(feature: Feature, group: FeatureGroup, catalog: Catalog) -> str:
     number = catalog.features.index(feature) + 1
     summary = _escaped(feature.summary)
-    return f"| {number} | `{feature.name}` | {summary} | {feature.min_bars} | {_oldest_bar(feature, group)} |"
+    reads = "all" if feature.reads == ALL_BARS else feature.reads
+    return f"| {number} | `{feature.name}` | {summary} | {feature.min_bars} | {reads} | {_oldest_bar(feature, group)} |"
 
 
 def _oldest_bar(feature: Feature, group: FeatureGroup) -> str:
@@ -142,6 +146,8 @@ def _oldest_bar(feature: Feature, group: FeatureGroup) -> str:
         return "always"
     if group.reach < feature.min_bars:
         return "never"
+    if group.reach == ALL_BARS:
+        return "always"
     if group.reach == feature.min_bars:
         return f"if n = {group.reach}"
     return f"if n is {feature.min_bars} to {group.reach}"
@@ -157,4 +163,4 @@ def _capitalized(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(reference(BUILT_IN), end="")
+    print(reference(catalog_with(sys.argv[1:])), end="")

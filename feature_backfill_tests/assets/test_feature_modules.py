@@ -3,18 +3,22 @@
 import json
 import sys
 
+import dagster as dg
 import pandas as pd
 import pytest
 
 from feature_backfill import feature_names, read_features
+from feature_backfill.assets.features import features_schema
 from feature_backfill.checks.parity import parity
 from feature_backfill.cli import main
 from feature_backfill.config import modules
+from feature_backfill.definitions import defs
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.markets import (
     LAST,
     TABLE,
     WHERE,
+    configure,
     execute,
     execute_on_target,
     ohlcv_of,
@@ -251,3 +255,48 @@ def test_a_column_that_nobody_described_or_that_lacks_is_named(market, capsys):
     execute(market, f"ALTER TABLE {TABLE} DROP COLUMN taker")
     assert with_module() == 2
     assert "lacks the column taker of the YAML" in capsys.readouterr().err
+
+
+def test_a_yaml_names_a_module_beside_it(market, tmp_path, monkeypatch, capsys):
+    configs = tmp_path / "configs"
+    configure(desk_market(tmp_path), configs)
+    (tmp_path / "desk_features.py").rename(configs / "desk_features.py")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(tmp_path)])
+    modules.catalog_of.cache_clear()
+    modules.feature_module.cache_clear()
+    sys.modules.pop("desk_features", None)
+    assert main(["check-config"]) == 0
+    assert main(["run", "--feature-key", "desk", *window(LAST - HOUR, LAST)]) == 0
+    assert "computed 2 hours of 224 features" in capsys.readouterr().out
+
+
+def test_the_asset_describes_own_features(market, tmp_path):
+    described = desk_market(tmp_path)
+    schema = features_schema(described.feature_sets[0])
+    assert [column.name for column in schema.columns[-4:]] == OWN
+    assert schema.columns[-1].description == "taker volume of two bars, on 4H bars"
+
+
+def test_a_module_that_breaks_stops_its_own_market_only(market, tmp_path):
+    configs = tmp_path / "configs"
+    configure(desk_market(tmp_path), configs)
+    configure(small_market(tmp_path, name="other", target_database="other.duckdb"), configs)
+    assert desk_key(defs()) in executable(defs())
+    (tmp_path / "desk_features.py").write_text("1 +")
+    sys.modules.pop("desk_features")
+    modules.feature_module.cache_clear()
+    modules.catalog_of.cache_clear()
+    assert desk_key(defs()) not in executable(defs())
+    assert dg.AssetKey(["other", "features", "short"]) in executable(defs())
+
+
+def desk_key(definitions):
+    """The features of the desk, which the definitions have in any case."""
+    key = dg.AssetKey(["small", "features", "desk"])
+    assert key in definitions.resolve_all_asset_keys()
+    return key
+
+
+def executable(definitions):
+    graph = definitions.resolve_asset_graph()
+    return graph.executable_asset_keys

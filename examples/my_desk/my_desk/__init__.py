@@ -1,0 +1,1 @@
+"""A desk's own features and predictions on top of feature_backfill."""
