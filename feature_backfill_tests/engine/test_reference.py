@@ -28,15 +28,15 @@ def test_every_feature_is_there_once(lines):
 
 
 @pytest.mark.parametrize(
-    ("name", "min_bars", "oldest_bar"),
+    ("name", "min_bars", "reads", "oldest_bar"),
     [
-        ("close_hurst_100", 100, "never"),
-        ("close_stoch_k_14", 14, "if n = 14"),
-        ("close_atr_14", 15, "never"),
-        ("close_obv", 2, "never"),
-        ("close_vwap", 1, "always"),
+        ("close_hurst_100", 100, 100, "never"),
+        ("close_stoch_k_14", 14, 14, "if n = 14"),
+        ("close_atr_14", 15, 15, "never"),
+        ("close_obv", 2, "all", "never"),
+        ("close_vwap", 1, "all", "always"),
     ],
 )
-def test_a_line_says_bars_and_what_is_read_of_the_oldest(lines, name, min_bars, oldest_bar):
+def test_a_line_says_which_bars_are_read(lines, name, min_bars, reads, oldest_bar):
     [line] = [line for line in lines if f"| `{name}` |" in line]
-    assert line.endswith(f"| {min_bars} | {oldest_bar} |")
+    assert line.endswith(f"| {min_bars} | {reads} | {oldest_bar} |")
