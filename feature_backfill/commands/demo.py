@@ -36,9 +36,9 @@ def execute(options: argparse.Namespace) -> int:
     _refuse_contradictions(options)
     folder = absolute(options.folder or Path("demo_live" if options.live else "demo"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "configs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--folder {folder} cannot be a folder: {error.strerror}; name another one") from error
+        raise UserError(f"--folder {folder} cannot hold the demo: {error.strerror}; name another one") from error
     if options.live:
         return demo_live.execute(folder, options.live_hours)
     return _history(folder, HOURS if options.hours is None else options.hours)

@@ -50,7 +50,7 @@ LEAD = pd.Timedelta(seconds=3)
 LOOK_EVERY_S = 0.2
 LOOPBACK = "127.0.0.1"
 TEMPLATE = Path(__file__).with_suffix(".yaml")
-CONFIG = Path("configs", "btcusdt.yaml")
+CONFIG = Path("configs", TEMPLATE.name)
 
 
 def execute(folder: Path, live_hours: int | None) -> int:
@@ -58,16 +58,28 @@ def execute(folder: Path, live_hours: int | None) -> int:
 
     A demo that is in the folder already goes on. Raises UserError if ccxt is not installed, RunError if Dagster ends.
     """
-    if live_hours is not None and live_hours < 1:
-        raise UserError(f"--live-hours {live_hours} is too few; name 1 or more")
+    if live_hours is not None and not 1 <= live_hours <= SERVED_HOURS:
+        raise UserError(f"--live-hours {live_hours}: name a number from 1 to {SERVED_HOURS}")
     loaded_ccxt()
-    os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), LOOPBACK)))
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore the former
-        signal.signal(number, signal.default_int_handler)
+    _reach_loopback_without_a_proxy()
+    _end_at_signals()
     with suppress(KeyboardInterrupt):
         _show(folder, live_hours)
     _say(f"\nEnded. The same command goes on from here; without the folder {folder} it begins anew.")
     return 0
+
+
+def _reach_loopback_without_a_proxy() -> None:
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = ",".join(filter(None, (known, LOOPBACK)))
+
+
+def _end_at_signals() -> None:
+    """Make Ctrl-C of each signal that asks for an end: none of them may leave Dagster behind."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore the former
+        signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup was asked to keep it going
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _show(folder: Path, live_hours: int | None) -> None:
@@ -88,46 +100,47 @@ def _show(folder: Path, live_hours: int | None) -> None:
             _say("bar               closed        row readable")
             for hour in pd.date_range(newest + HOUR, periods=live_hours or SERVED_HOURS, freq=HOUR):
                 dagster.require_running()
-                if hour + HOUR <= utc_now():
-                    clock.set(hour + HOUR - LEAD)
-                    closed = utc_now() + LEAD
-                    readable = fetches.run(awaited=hour)
-                else:
-                    clock.set(utc_now())
-                    closed = hour + HOUR
-                    _say(f"{hour:%Y-%m-%d %H:%M}  closes at {closed:%H:%M} UTC, in real time; the schedule fetches it")
-                    readable = _row_of_the_schedule(market, hour, dagster)
+                closed, readable = _arrival(hour, clock, fetches, dagster)
                 times = "  ".join(f"{moment:%H:%M:%S.%f}"[:-4] for moment in (closed, readable))
                 _say(f"{hour:%Y-%m-%d %H:%M}  {times}  {(readable - closed).total_seconds():.2f} s later")
 
 
+def _arrival(
+    hour: pd.Timestamp, clock: ExchangeClock, fetches: "_Fetches", dagster: DagsterDev
+) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """See an hour close, and its row appear. Returns when that was, by our clock."""
+    closed = hour + HOUR
+    if closed <= utc_now():
+        clock.set(closed - LEAD)
+        return utc_now() + LEAD, fetches.run(awaited=hour)
+    clock.set(utc_now())
+    _say(f"{hour:%Y-%m-%d %H:%M}  closes at {closed:%H:%M} UTC, in real time; the schedule fetches it")
+    while utc_now() < closed or not _has_row(fetches.market, hour):
+        dagster.require_running()
+        time.sleep(LOOK_EVERY_S)
+    return closed, utc_now()
+
+
 class _Fetches(ProgressListener):
-    """Runs of a market's fetch job in this process. stored_at: when the last of them had stored its rows."""
+    """Runs of a market's fetch job in this process."""
 
     def __init__(self, instance: dg.DagsterInstance, market: Market) -> None:
-        self._instance, self._market = instance, market
+        self._instance, self.market = instance, market
         self._job = build_definitions([market], self).resolve_job_def(fetch_job_name(market))
-        self.stored_at = utc_now()
+        self._stored_at: pd.Timestamp | None = None
 
     def run(self, awaited: pd.Timestamp | None) -> pd.Timestamp:
         """Fetch and compute, as a run of the schedule does, or of the sensor, which awaits no hour.
 
         Returns when the rows could be read.
         """
-        execute_here(self._job, self._instance, {} if awaited is None else fetch_config(self._market, awaited))
-        return self.stored_at
+        self._stored_at = None
+        execute_here(self._job, self._instance, {} if awaited is None else fetch_config(self.market, awaited))
+        return self._stored_at or utc_now()
 
     def stored(self, hours: int) -> None:
         """Note the time."""
-        self.stored_at = utc_now()
-
-
-def _row_of_the_schedule(market: Market, hour: pd.Timestamp, dagster: DagsterDev) -> pd.Timestamp:
-    """Wait until the row of an hour is there, which somebody else computes. Returns when that was."""
-    while utc_now() < hour + HOUR or not _has_row(market, hour):
-        dagster.require_running()
-        time.sleep(LOOK_EVERY_S)
-    return utc_now()
+        self._stored_at = utc_now()
 
 
 def _has_row(market: Market, hour: pd.Timestamp) -> bool:
@@ -148,8 +161,10 @@ def served_market(folder: Path, live_hours: int) -> Iterator[tuple[Market, Excha
     ohlcv = synthetic_ohlcv(first, (utc_now() - first) // HOUR + SERVED_HOURS, seed=7)
     clock = ExchangeClock(begins)
     with SimulatedExchange(binance(SimulatedMarket(ohlcv, clock))).serving() as exchange:
-        config.parent.mkdir(exist_ok=True)
-        config.write_text(Template(TEMPLATE.read_text()).substitute(first_hour=first, exchange=exchange.url))
+        try:
+            config.write_text(Template(TEMPLATE.read_text()).substitute(first_hour=first, exchange=exchange.url))
+        except OSError as error:
+            raise UserError(f"cannot write {config}: {error.strerror}; name another --folder") from error
         _say(f"exchange  {exchange.url}, a simulated Binance")
         market = load_market(config)
         newest = newest_row(market)

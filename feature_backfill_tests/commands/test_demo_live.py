@@ -32,7 +32,7 @@ time.sleep(600)
     [
         (["--live", "--hours", "2000"], "--hours is for the demo without --live; leave it out, or use --live-hours"),
         (["--live-hours", "3"], "--live-hours is for the demo with --live; add it"),
-        (["--live", "--live-hours", "0"], "--live-hours 0 is too few; name 1 or more"),
+        (["--live", "--live-hours", "0"], "--live-hours 0: name a number from 1 to 8784"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path, capsys, arguments, message):
@@ -48,6 +48,7 @@ def test_without_ccxt_it_says_what_to_install(tmp_path, monkeypatch, capsys):
 
 def test_the_exchange_begins_some_hours_back_and_goes_on_where_the_table_ends(tmp_path):
     begins = last_closed_hour() - 4 * HOUR
+    (tmp_path / "configs").mkdir()
     with served_market(tmp_path, live_hours=5) as (market, clock):
         first, api = market.first_hour, market.source.api
         assert clock.now().floor("h") == begins

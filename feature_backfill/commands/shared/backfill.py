@@ -22,6 +22,7 @@ from feature_backfill.planning.ranges import Range, batches
 from feature_backfill.planning.wording import hours_of_features
 
 _RUN_ERRORS = {RunError.__name__, *(kind.__name__ for kind in RunError.__subclasses__())}
+_INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -82,7 +83,7 @@ def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     events = result.all_events
     errors = [event.step_failure_data.error for event in events if event.is_step_failure]
     errors += [event.job_failure_data.error for event in events if event.is_job_failure]
-    return any(error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in errors)
+    return any(error and error.cls_name in _INTERRUPTS for error in errors)
 
 
 def _announce_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
