@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -18,12 +20,12 @@ from feature_backfill.sources.registry import bring
 from feature_backfill_tests.markets import ohlcv_of
 from feature_backfill_tests.processes import alive
 
-STUBBORN = """
+CHILD = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print("started", flush=True)
-time.sleep(600)
+time.sleep({seconds})
 """
 
 
@@ -83,13 +85,17 @@ def test_a_dagster_that_ended_is_named_with_its_log(tmp_path):
             dagster.wait_until_it_answers()
 
 
-def test_whatever_the_child_has_started_ends_with_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("seconds", [0, 600], ids=["the child ends by itself", "the child ignores Ctrl-C"])
+def test_whatever_the_child_has_started_ends_with_it(tmp_path, monkeypatch, seconds):
     monkeypatch.setattr(child, "ENDS_IN_S", 0.2)
-    monkeypatch.setattr(child, "COMMAND", ["-c", STUBBORN])
+    monkeypatch.setattr(child, "COMMAND", ["-c", CHILD.format(seconds=seconds)])
     log = tmp_path / "dagster.log"
-    with dagster_dev(tmp_path, log) as dagster:
+    with suppress(RunError), dagster_dev(tmp_path, log) as dagster:
         while "started" not in log.read_text():
-            dagster.require_running()
+            time.sleep(0.01)
         family = psutil.Process().children(recursive=True)
-        assert len(family) >= 2
-    assert not alive(family)
+        assert family
+        while seconds == 0:
+            dagster.require_running()
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert not alive(left)

@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import psutil
 import pytest
 import requests
 
 from feature_backfill.assets.names import features_key, ohlcv_key
-from feature_backfill.commands.demo_live import CONFIG, HISTORY_HOURS
+from feature_backfill.commands.demo_live import CONFIG
 from feature_backfill.config import load_market
-from feature_backfill.hours import HOUR, hour_range, last_closed_hour, partition_keys
+from feature_backfill.hours import hour_range, partition_keys
 from feature_backfill.store.reading import read_features
 from feature_backfill_tests.processes import alive
 
@@ -41,27 +42,7 @@ def lines_until(process: "subprocess.Popen[str]", pattern: re.Pattern[str]) -> l
     raise AssertionError("".join(lines))
 
 
-def test_hours_arrive_with_their_features_and_are_shown(tmp_path, monkeypatch):
-    last = last_closed_hour()
-    with demo(tmp_path, "--live-hours", "3") as process:
-        output, _ = process.communicate(timeout=500)
-    assert process.returncode == 0, output
-    arrived = [found[1] for found in ARRIVAL.finditer(output)]
-    assert arrived == [f"{hour:%Y-%m-%d %H:%M}" for hour in hour_range(last - 2 * HOUR, last)]
-    folder = tmp_path / "demo_live"
-    market = load_market(folder / CONFIG)
-    (feature_set,) = market.feature_sets
-    rows = read_features(market.target_database, feature_set.key)
-    assert list(rows.index) == list(hour_range(last - 51 * HOUR, last))
-    assert rows.shape[1] == 440
-    monkeypatch.setenv("DAGSTER_HOME", str(folder / ".dagster_home"))
-    with dg.DagsterInstance.get() as instance:
-        stored = instance.get_materialized_partitions(features_key(market, feature_set))
-        assert stored == set(partition_keys(rows.index))
-        assert len(instance.get_materialized_partitions(ohlcv_key(market))) == HISTORY_HOURS + 3
-
-
-def test_a_signal_ends_dagster_too_and_the_demo_goes_on_from_there(tmp_path):
+def test_hours_arrive_with_their_features_a_signal_ends_it_and_it_goes_on(tmp_path, monkeypatch):
     with demo(tmp_path) as process:
         lines = lines_until(process, ARRIVAL)
         (address,) = (found[1] for line in lines if (found := re.match(r"Dagster   (http\S+)", line)))
@@ -72,12 +53,27 @@ def test_a_signal_ends_dagster_too_and_the_demo_goes_on_from_there(tmp_path):
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert "The same command goes on from here" in output
-    assert not alive(family)
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert not alive(left)
     with pytest.raises(requests.ConnectionError):
         requests.get(address, timeout=60)
-    with demo(tmp_path, "--live-hours", "1") as process:
+
+    folder = tmp_path / "demo_live"
+    market = load_market(folder / CONFIG)
+    (feature_set,) = market.feature_sets
+    before = read_features(market.target_database, feature_set.key)
+    with demo(tmp_path, "--live-hours", "2") as process:
         output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
-    (arrived,) = ARRIVAL.finditer(output)
-    (before,) = (found[1] for line in lines if (found := ARRIVAL.match(line)))
-    assert arrived[1] > before
+    arrived = [pd.Timestamp(found[1]) for found in ARRIVAL.finditer(output)]
+    assert len(arrived) == 2
+    rows = read_features(market.target_database, feature_set.key)
+    assert list(rows.index) == list(hour_range(before.index[0], arrived[-1]))
+    assert arrived[0] > before.index[-1]
+    assert rows.shape[1] == 440
+    monkeypatch.setenv("DAGSTER_HOME", str(folder / ".dagster_home"))
+    with dg.DagsterInstance.get() as instance:
+        shown = instance.get_materialized_partitions(features_key(market, feature_set))
+        assert shown == set(partition_keys(rows.index))
+        hours = hour_range(market.first_hour, arrived[-1])
+        assert instance.get_materialized_partitions(ohlcv_key(market)) == set(partition_keys(hours))

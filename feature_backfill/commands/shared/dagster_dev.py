@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
 import requests
 
 from feature_backfill.config import CONFIGS_VARIABLE
@@ -79,17 +78,12 @@ def free_port() -> int:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Interrupt `dagster dev`, as Ctrl-C does, and after a while end what is left of it."""
-    with suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(ENDS_IN_S)
-        process.kill()
-        for left in family:
-            with suppress(psutil.NoSuchProcess):
-                left.kill()
-        psutil.wait_procs(family, timeout=ENDS_IN_S)
+    """Interrupt `dagster dev`, as Ctrl-C does, and after a while end what is left of it, or what it has left behind."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(ENDS_IN_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
