@@ -261,10 +261,17 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--folder",
         type=Path,
-        default=Path("demo"),
-        help="where its configs/, databases and Dagster's records go (demo/)",
+        help="where its configs/, databases and Dagster's records go (demo/, with --live demo_live/)",
     )
-    command.add_argument("--hours", type=int, default=4320, help="length of the synthetic market (4320)")
+    command.add_argument("--hours", type=int, help="length of the synthetic market (4320)")
+    command.add_argument(
+        "--live",
+        action="store_true",
+        help="simulate an exchange that closes an hour every few seconds, and show Dagster fetching it and computing",
+    )
+    command.add_argument(
+        "--live-hours", type=int, metavar="N", help="with --live: end after N hours, not only with Ctrl-C"
+    )
 
 
 def main(arguments: Sequence[str] | None = None, begin: Callable[[], None] | None = None) -> int:

@@ -52,8 +52,9 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
 
     progress: is notified of the runs in this process; by default nobody is.
     """
-    # Without a backfill policy, a range would become one run for each hour. Dagster 1.13 still calls the policies beta.
-    warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
+    # Without a backfill policy, a range would become one run for each hour. Dagster 1.13 still calls the policies beta,
+    # and warns of the owners of sensors when it copies a sensor itself.
+    warnings.filterwarnings("ignore", "Parameter `(backfill_policy|owners)`", dg.BetaWarning)
     market_definitions = [_market_definitions(market) for market in markets]
     rest = dg.Definitions(
         jobs=[compaction_job()],

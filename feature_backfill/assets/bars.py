@@ -1,6 +1,7 @@
 """The assets of complete bars, one for each timeframe above 1H, in tables of the target database."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import dagster as dg
 import duckdb
@@ -84,10 +85,12 @@ def refresh_bars(
     with target_of_run(context, market).get_connection() as connection:  # once: to open takes longer than to write
         require_bars_of(connection, market.ohlcv_identity)
         written = {name: _replace_bars(connection, market, name, hours, bars) for name, bars in built.items()}
-    for timeframe, bars in built.items():
-        context.log.info(f"{bars_table(timeframe)}: {written[timeframe]} rows written")
-        key = bars_key(market, timeframe)
-        report_hours(context, bar_events(key, rows, hours, bars, versions))
+    # At once: each report and each line of the log is a transaction of its own.
+    context.log.info(", ".join(f"{bars_table(name)}: {count} rows written" for name, count in written.items()))
+    keys = {timeframe: bars_key(market, timeframe) for timeframe in built}
+    events = [bar_events(keys[timeframe], rows, hours, bars, versions) for timeframe, bars in built.items()]
+    report_hours(context, list(chain.from_iterable(events)))
+    for key in keys.values():
         forget_failures(context.instance, key, hourly_partitions(market), absent)
 
 

@@ -156,7 +156,7 @@ def next_fetch(instance: dg.DagsterInstance, market: Market, now: pd.Timestamp) 
     """
     if is_on_its_way(instance, fetch_job_name(market)):
         return FetchRequest(False, "a fetch is queued or running")
-    newest = _newest_row(market, TICK_PATIENCE_S)
+    newest = newest_row(market, TICK_PATIENCE_S)
     if newest is not None and newest >= last_closed_hour(now):
         return FetchRequest(False, "")
     behind = f"{market.source.table} has no row yet" if newest is None else f"{market.source.table} ends at {newest}"
@@ -177,7 +177,7 @@ def is_fetching(instance: dg.DagsterInstance, market: Market) -> bool:
     return isinstance(market.source, ExchangeSource) and is_on_its_way(instance, fetch_job_name(market), going)
 
 
-def _newest_row(market: Market, patience: float = PATIENCE_S) -> pd.Timestamp | None:
+def newest_row(market: Market, patience: float = PATIENCE_S) -> pd.Timestamp | None:
     """The newest hour of the table, None if there is none."""
     if not market.source.database.exists():
         return None
@@ -190,7 +190,7 @@ def _newest_row(market: Market, patience: float = PATIENCE_S) -> pd.Timestamp | 
 def _require_newest(market: Market, awaited: pd.Timestamp | None, brought: Brought) -> None:
     """Raise RunError if the newest hours that were asked for are not there."""
     late = brought.absent if awaited is None else brought.absent.union([awaited]).difference(brought.hours)
-    newest = _newest_row(market) if len(late) else None
+    newest = newest_row(market) if len(late) else None
     late = late if newest is None else late[late > newest]
     if len(late):
         hours = shortened([f"{hour:%Y-%m-%d %H:%M}" for hour in late], SHOWN)

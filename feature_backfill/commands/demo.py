@@ -1,4 +1,7 @@
-"""`feature-backfill demo`: a synthetic market, imported, backfilled through Dagster, summed up."""
+"""`feature-backfill demo`: a synthetic market, imported, backfilled through Dagster, summed up.
+
+With --live it is another demo: see demo_live.py.
+"""
 
 import argparse
 import shlex
@@ -10,6 +13,7 @@ import pandas as pd
 
 from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.ohlcv import report_ohlcv
+from feature_backfill.commands import demo_live
 from feature_backfill.commands.shared.backfill import backfill, summary
 from feature_backfill.commands.shared.instance import LOCAL_HOME, local_instance, shipped_config
 from feature_backfill.config import Market, load_market
@@ -21,6 +25,7 @@ from feature_backfill.planning.wording import skip_lines
 from feature_backfill.sources.files import import_files
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 
+HOURS = 4320
 GAP_AT, GAP_HOURS = 0.6, 7
 MARKET = Path(__file__).with_suffix(".yaml")
 FEATURE_LIST = "feature_lists/binance_btcusdt_p60_default.json"
@@ -28,19 +33,31 @@ FEATURE_LIST = "feature_lists/binance_btcusdt_p60_default.json"
 
 def execute(options: argparse.Namespace) -> int:
     """Make, import, backfill and sum up. Everything goes into the one folder; running it again computes nothing."""
-    folder = absolute(options.folder)
+    _refuse_contradictions(options)
+    folder = absolute(options.folder or Path("demo_live" if options.live else "demo"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "configs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--folder {folder} cannot be a folder: {error.strerror}; name another one") from error
+        raise UserError(f"--folder {folder} cannot hold the demo: {error.strerror}; name another one") from error
+    if options.live:
+        return demo_live.execute(folder, options.live_hours)
+    return _history(folder, HOURS if options.hours is None else options.hours)
+
+
+def _refuse_contradictions(options: argparse.Namespace) -> None:
+    if options.live and options.hours is not None:
+        raise UserError("--hours is for the demo without --live; leave it out, or use --live-hours")
+    if options.live_hours is not None and not options.live:
+        raise UserError("--live-hours is for the demo with --live; add it")
+
+
+def _history(folder: Path, hours: int) -> int:
     market = _configured(folder)
-    if options.hours < 2 * market.lookback.hours:
-        raise UserError(
-            f"--hours {options.hours} is too few: a row needs {market.lookback.hours}, take at least twice that"
-        )
-    _import_synthetic(market, options.hours)
+    if hours < 2 * market.lookback.hours:
+        raise UserError(f"--hours {hours} is too few: a row needs {market.lookback.hours}, take at least twice that")
+    _import_synthetic(market, hours)
     with local_instance(folder / LOCAL_HOME) as instance:
-        every = hour_range(market.first_hour, market.first_hour + pd.Timedelta(hours=options.hours - 1))
+        every = hour_range(market.first_hour, market.first_hour + pd.Timedelta(hours=hours - 1))
         report_ohlcv(instance, market, every)
         for feature_set in market.feature_sets:
             plan = plan_of(market, feature_set, every)

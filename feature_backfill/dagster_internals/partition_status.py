@@ -8,7 +8,7 @@ planned, and it goes by that cache. For 20,000 hours it takes more than twenty t
 (`python -m benchmarks bookkeeping`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -34,9 +34,11 @@ def newest_plans(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Mapping[st
 
 
 def forget_failures(
-    instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: dg.PartitionsDefinition, keys: Iterable[str]
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: dg.PartitionsDefinition, keys: Sequence[str]
 ) -> None:
     """Have partitions that a later run left out no longer read failed. Dagster's cache keeps the mark of the first."""
+    if not keys:
+        return
     cached = _cached_status(instance, asset, partitions)
     if cached is not None:
         failed = cached.deserialize_failed_partition_subsets(partitions)

@@ -37,7 +37,7 @@ class ExchangeApi:
         no such symbol, or does not serve this location; RunError if it cannot be reached.
         """
         self._name = f"{source.exchange} {source.symbol}"
-        self._ccxt = _ccxt()
+        self._ccxt = loaded_ccxt()
         self._exchange = self._opened(source)
         self._ask("the list of markets", self._exchange.load_markets)
         if source.symbol not in self._exchange.markets:
@@ -111,7 +111,8 @@ class ExchangeApi:
         return Passing(f"HTTP {status}", seconds_to_wait(response.headers.get("Retry-After")))
 
 
-def _ccxt() -> Any:
+def loaded_ccxt() -> Any:
+    """The package ccxt. Raises UserError, which says how to install it, if it is not there."""
     try:
         import ccxt
     except ImportError as error:

@@ -72,15 +72,13 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         raise UserError(f"no DuckDB file {path}; check the path in the configuration or the command line")
     if not path.parent.is_dir():
         raise UserError(f"no folder {path.parent} for the DuckDB file {path.name}; create it or correct the path")
-    connection = _open_patiently(path, read_only, patience)
+    with _interrupts():
+        connection = _open_patiently(path, read_only, patience)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_progress_bar = false")
-        yield connection
-    except (duckdb.InterruptException, RuntimeError) as error:
-        if _INTERRUPTED in str(error):  # by Ctrl-C, of which DuckDB makes an error
-            raise KeyboardInterrupt from error
-        raise
+        with _interrupts():
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")
+            yield connection
     except duckdb.Error as error:
         if _NOT_WRITTEN in str(error):
             raise _not_written(path, error) from error
@@ -91,6 +89,17 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         connection.close()
         if not read_only:
             _open_for_writing.discard(path)
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let Ctrl-C, of which DuckDB makes an error wherever it meets it, be one again."""
+    try:
+        yield
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if _INTERRUPTED in str(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def is_damage(error: duckdb.Error) -> bool:

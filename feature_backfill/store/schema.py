@@ -34,10 +34,10 @@ def has_own_table(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
 ) -> bool:
     """Whether one of the project's own tables is there. Raises UserError as require_schema does."""
-    if not has_table(connection, table):
-        return False
-    require_schema(connection, table, columns, primary_key)
-    return True
+    described = _columns(connection, table)
+    if described:
+        _require_alike(connection, table, described, columns, primary_key)
+    return bool(described)
 
 
 def require_schema(
@@ -47,7 +47,16 @@ def require_schema(
 
     columns: type by name, as describe_table spells them. Raises UserError that says what differs.
     """
-    described = _required_columns(connection, table)
+    _require_alike(connection, table, _required_columns(connection, table), columns, primary_key)
+
+
+def _require_alike(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    described: Sequence[tuple[str, str, bool]],
+    columns: Mapping[str, str],
+    primary_key: Sequence[str],
+) -> None:
     found = {name: sql_type for name, sql_type, _ in described}
     differences = [f"column {name} is missing" for name in columns if name not in found]
     differences += [f"column {name} is not expected" for name in found if name not in columns]

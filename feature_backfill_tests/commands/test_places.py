@@ -110,7 +110,7 @@ def test_a_working_folder_that_was_deleted_is_one_line(tmp_path):
 def test_the_demo_in_a_file_is_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["demo", "--folder", str(tmp_path / "file")]) == 2
-    assert "cannot be a folder: File exists" in capsys.readouterr().err
+    assert "cannot hold the demo: Not a directory" in capsys.readouterr().err
 
 
 def test_flags_without_a_command_mean_run(market, capsys):

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -22,6 +22,7 @@ from feature_backfill.planning.ranges import Range, batches
 from feature_backfill.planning.wording import hours_of_features
 
 _RUN_ERRORS = {RunError.__name__, *(kind.__name__ for kind in RunError.__subclasses__())}
+_INTERRUPTS = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -51,16 +52,38 @@ def backfill(
     progress = ProgressBar()
     job = build_definitions([market], progress).resolve_job_def(job_name(market, feature_set))
     step = features_key(market, feature_set).to_python_identifier()
-    run_config = {**QUIET, "ops": {step: {"config": FeaturesConfig.options(keep)}}}
+    run_config = {"ops": {step: {"config": FeaturesConfig.options(keep)}}}
     end_orphans(instance)
     for batch in batches(ranges, records_in_bulk(instance)):
         _announce_other_writers(instance, market)
-        result = job.execute_in_process(
-            run_config=run_config, instance=instance, tags=batch_tags(batch), raise_on_error=False
-        )
-        if not result.success:
-            raise _failure(result)
+        execute_here(job, instance, run_config, batch_tags(batch))
     return BackfillReport(sum(report.computed for report in progress.reports), time.perf_counter() - started)
+
+
+def execute_here(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run_config: Mapping[str, object],
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Execute a job in this process, recorded on an instance, without a word on the terminal.
+
+    Raises the cause of a failed run: UserError if the operator can mend it, otherwise RunError; and KeyboardInterrupt
+    where Dagster made a failure of Ctrl-C.
+    """
+    result = job.execute_in_process(
+        run_config={**QUIET, **run_config}, instance=instance, tags=tags, raise_on_error=False
+    )
+    if not result.success:
+        raise KeyboardInterrupt if _was_interrupted(result) else _failure(result)
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Dagster, which takes the signals for itself while it executes, was told to stop: in a step or beside."""
+    events = result.all_events
+    errors = [event.step_failure_data.error for event in events if event.is_step_failure]
+    errors += [event.job_failure_data.error for event in events if event.is_job_failure]
+    return any(error and error.cls_name in _INTERRUPTS for error in errors)
 
 
 def _announce_other_writers(instance: dg.DagsterInstance, market: Market) -> None:
@@ -77,8 +100,6 @@ def _failure(result: dg.ExecuteInProcessResult) -> UserError | RunError:
                 kind = RunError if data.error is not None and data.error.cls_name in _RUN_ERRORS else UserError
                 return kind(data.user_failure_data.description)
             if data.error is not None:
-                if data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
-                    return RunError(f"run {result.run_id}: interrupted; what was stored stays")
                 cause = data.error.cause or data.error
                 return RunError(f"run {result.run_id}: {' '.join(cause.message.split())}")
     return RunError(f"run {result.run_id}: see the run in Dagster")
