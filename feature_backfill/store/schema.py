@@ -24,8 +24,9 @@ def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
 def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The tables and views of the database, by name."""
     rows = connection.execute(
-        "SELECT DISTINCT table_name FROM duckdb_columns() WHERE NOT internal"
-        " AND database_name = current_database() AND schema_name = current_schema() ORDER BY table_name"
+        "SELECT name FROM (SELECT database_name, schema_name, internal, table_name AS name FROM duckdb_tables()"
+        " UNION ALL SELECT database_name, schema_name, internal, view_name FROM duckdb_views())"
+        " WHERE NOT internal AND database_name = current_database() AND schema_name = current_schema() ORDER BY name"
     ).fetchall()
     return [name for (name,) in rows]
 
@@ -34,10 +35,10 @@ def has_own_table(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
 ) -> bool:
     """Whether one of the project's own tables is there. Raises UserError as require_schema does."""
-    if not has_table(connection, table):
-        return False
-    require_schema(connection, table, columns, primary_key)
-    return True
+    described = _columns(connection, table)
+    if described:
+        _require_columns(connection, table, described, columns, primary_key)
+    return bool(described)
 
 
 def require_schema(
@@ -47,7 +48,16 @@ def require_schema(
 
     columns: type by name, as describe_table spells them. Raises UserError that says what differs.
     """
-    described = _required_columns(connection, table)
+    _require_columns(connection, table, _required_columns(connection, table), columns, primary_key)
+
+
+def _require_columns(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    described: Sequence[tuple[str, str, bool]],
+    columns: Mapping[str, str],
+    primary_key: Sequence[str],
+) -> None:
     found = {name: sql_type for name, sql_type, _ in described}
     differences = [f"column {name} is missing" for name in columns if name not in found]
     differences += [f"column {name} is not expected" for name in found if name not in columns]
