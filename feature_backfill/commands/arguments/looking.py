@@ -11,6 +11,10 @@ def add_looking_commands(commands: Commands) -> None:
     """Add these commands to those of the command line."""
     _add_status(commands.add_parser("status", help="how every feature set stands: stored, behind, missing, checked"))
     commands.add_parser("list", help="what configs/ describes: markets, their OHLCV, feature keys")
+    _add_market(
+        commands.add_parser("alert-test", help="send a test message to each target of alerts.yaml"),
+        "market whose targets get the message (all targets)",
+    )
 
 
 def market_names(**_: object) -> list[str]:
