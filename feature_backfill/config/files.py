@@ -8,6 +8,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # a PyYAML that was built without libyaml takes three times as long
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 from feature_backfill.config.schema import SOURCES, FeatureSet, HourlySchedule, KnownGap, Market
 from feature_backfill.errors import UserError
 
@@ -54,7 +59,7 @@ def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
     return market
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     """Reads plain types only, and refuses a field that appears twice: PyYAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

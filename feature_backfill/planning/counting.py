@@ -70,10 +70,10 @@ def _counts(first: pd.Timestamp, last: pd.Timestamp, states: Mapping[str, int]) 
 
 def _states(stored: int, computable: int, impossible: pd.Series) -> dict[str, int]:
     reasons = impossible.tolist()
-    hours = Counter(map(id, reasons))  # many hours share one reason, and to hash it takes longer than all the rest
-    kinds: Counter[SkipKind] = Counter()
-    for reason in {id(reason): reason for reason in reasons}.values():
-        kinds[reason.kind] += hours[id(reason)]
+    identities = list(map(id, reasons))  # many hours share one reason, and to hash it takes longer than all the rest
+    distinct, kinds = dict(zip(identities, reasons, strict=True)), Counter[SkipKind]()
+    for identity, hours in Counter(identities).items():
+        kinds[distinct[identity].kind] += hours
     return {
         STORED: stored,
         COMPUTABLE: computable,

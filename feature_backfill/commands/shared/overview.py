@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from feature_backfill.commands.shared.defaults import LOCAL_HOME
 from feature_backfill.config import Market, checks_name
 from feature_backfill.dagster_internals.check_records import LastChecks, last_checks
-from feature_backfill.engine.bars import HourlyRows
+from feature_backfill.engine.bars import HourlyRows, Integers, epoch_hours, timestamps
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import hour_range, last_closed_hour
 from feature_backfill.planning.counting import HourCounts, count_missing
@@ -93,7 +94,7 @@ def _of_market(reader: Reader, market: Market, checks: Checks) -> Iterator[Overv
     stored = _stored(reader, market)
     ends = (rows.stamps[0], rows.stamps[-1]) if len(rows.hours) else None
     whole = None if ends is None else whole_stretch(market.first_hour, ends, closed)
-    hours = NO_HOURS if whole is None else hour_range(*whole)
+    hours = epoch_hours(NO_HOURS if whole is None else hour_range(*whole))
     for feature_set in market.feature_sets:
         known = stored[feature_set.key]
         yield Overview(
@@ -104,10 +105,15 @@ def _of_market(reader: Reader, market: Market, checks: Checks) -> Iterator[Overv
             newest=known[-1] if len(known) else None,
             behind=hours_between(known[-1], closed) if len(known) else None,
             ohlcv_behind=None if ends is None else hours_between(ends[1], closed),
-            missing=count_missing(hours.difference(known), feature_set, rows),
+            missing=count_missing(_without(hours, known), feature_set, rows),
             checks=checks.get((market.name, "features", checks_name(feature_set.slug))),
             ohlcv_checks=checks.get((market.name, checks_name("ohlcv"))),
         )
+
+
+def _without(hours: Integers, stored: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Those of the hours (since 1970) that are not stored, ascending like them; quicker than pandas' difference."""
+    return timestamps(hours[~np.isin(hours, epoch_hours(stored))])
 
 
 def _hourly_rows(reader: Reader, market: Market, closed: pd.Timestamp) -> HourlyRows:
