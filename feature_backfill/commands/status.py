@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feature_backfill.commands.shared.market import market_named
-from feature_backfill.commands.shared.overview import Overview, overviews
+from feature_backfill.commands.shared.overview import Overview, known_checks, overviews
 from feature_backfill.config import BrokenMarket, Market, read_markets
 from feature_backfill.dagster_internals.check_records import LastChecks
 from feature_backfill.errors import DONE, UserError
@@ -33,7 +33,8 @@ def execute(options: argparse.Namespace) -> int:
     Raises UserError if there is no market, or none of the name that is given.
     """
     markets, broken = _asked(options.market)
-    every = list(overviews(markets))
+    checks, ignorance = known_checks()
+    every = list(overviews(markets, checks))
     if options.json:
         print(json.dumps([*map(_fields, every), *map(_broken_fields, broken)], indent=2))
         return DONE
@@ -48,6 +49,8 @@ def execute(options: argparse.Namespace) -> int:
     errors = dict.fromkeys(f"{line.market}: {line.error}" for line in every if line.error)
     for error in [*errors, *(f"{_name(each)} does not run: {each.error}" for each in broken)]:
         console.print(Text(error, BAD), soft_wrap=True)
+    if ignorance:
+        console.print(Text(ignorance, UNKNOWN), soft_wrap=True)
     return DONE
 
 
@@ -119,7 +122,7 @@ def _checks(line: Overview) -> Text:
     """When the checks of a feature set were last made, and what those of its OHLCV and its own found."""
     made = [checks for checks in (line.ohlcv_checks, line.checks) if checks is not None]
     if not made:
-        return Text("never", UNKNOWN)
+        return Text("?", UNKNOWN)
     failed, warned = _together(made)
     unmade = sum(checks.unmade for checks in made)
     ago = _ago(utc_now() - min(checks.made for checks in made))

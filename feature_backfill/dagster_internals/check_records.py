@@ -36,14 +36,11 @@ class LastChecks:
 def last_checks(home: Path, ending: str) -> dict[tuple[str, ...], LastChecks]:
     """The last checks by the path of the asset that carries them.
 
-    home: Dagster's home. ending: of the names of these assets. Empty without the file.
+    home: Dagster's home, absolute. ending: of the names of these assets.
 
-    Raises sqlite3.Error if the file cannot be read.
+    Raises sqlite3.Error if the file is missing or cannot be read.
     """
-    file = home / INDEX
-    if not file.exists():
-        return {}
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{(home / INDEX).as_uri()}?mode=ro", uri=True)) as connection:
         return dict(_last_checks(connection, ending))
 
 

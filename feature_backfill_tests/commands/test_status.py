@@ -55,16 +55,16 @@ def test_every_market_is_a_line_and_what_cannot_be_used_says_so(good, capsys):
     assert " ".join(heading.split()) == "market feature key hours newest (UTC) behind missing stale last check"
     assert " ".join(with_rows.split()) == (
         f"good short 382 2025-01-20 20:00 {BEHIND + 3:,} (OHLCV {BEHIND:,})"
-        " 3 can be computed, 47 warm-up, 47 after a gap, 1 no row in OHLCV ? never"
+        " 3 can be computed, 47 warm-up, 47 after a gap, 1 no row in OHLCV ? ?"
     )
     assert " ".join(without.split()) == (
-        "new short 0 nothing stored - 385 can be computed, 47 warm-up, 47 after a gap, 1 no row in OHLCV ? never"
+        "new short 0 nothing stored - 385 can be computed, 47 warm-up, 47 after a gap, 1 no row in OHLCV ? ?"
     )
     assert broken.startswith("bad does not run: ") and "first_hour" in broken
 
 
 def test_the_reasons_are_those_of_a_plan(good):
-    (line,) = overviews([good])
+    (line,) = overviews([good], {})
     states = dict(standing_of(good, good.feature_sets[0]).counts.states)
     assert states.pop("stored") == line.hours
     assert line.missing.states == states
@@ -72,7 +72,7 @@ def test_the_reasons_are_those_of_a_plan(good):
 
 def test_a_bad_row_is_a_reason_too(good):
     execute(good, "UPDATE ohlcv_small_1h SET high = 'nan'::DOUBLE WHERE timestamp = ?", LAST - pd.Timedelta(hours=2))
-    (line,) = overviews([good])
+    (line,) = overviews([good], {})
     assert line.missing.states == {"warm-up": 47, "after a gap": 47, "bad row": 3, "no row in OHLCV": 1}
 
 
@@ -126,7 +126,7 @@ def test_all_lines_have_the_same_fields(home, capsys):
 def test_a_database_that_cannot_be_read_is_a_line(home, capsys, damage, said):
     damage(home / "good" / "ohlcv.duckdb")
     assert main(["status"]) == 0
-    _, _, unreadable, readable, error, _ = lines(capsys)
+    _, _, unreadable, readable, error, *_ = lines(capsys)
     assert " ".join(unreadable.split()) == "good short ? cannot be read, see below"
     assert "385 can be computed" in readable
     assert error.startswith("good: ") and said in error
@@ -151,8 +151,15 @@ def test_records_of_dagster_that_cannot_be_read_leave_the_rest(good, instance, d
     assert index.exists()
     capsys.readouterr()
     index.write_bytes(b"x" * 5000)
+    assert main(["status", "good"]) == 0
+    assert "nothing is known of checks: " in lines(capsys)[-1]
     (line,) = objects(capsys, "good")
     assert (line["hours"], line["last_check"]) == (382, None)
+
+
+def test_without_records_of_dagster_nothing_is_known_of_checks(home, capsys):
+    assert main(["status", "new"]) == 0
+    assert lines(capsys)[-1].startswith("nothing is known of checks: Dagster keeps no SQLite event log in ")
 
 
 def test_list_names_what_is_configured(home, capsys):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from feature_backfill.commands.shared.defaults import LOCAL_HOME
 from feature_backfill.config import Market, checks_name
-from feature_backfill.dagster_internals.check_records import LastChecks, last_checks
+from feature_backfill.dagster_internals.check_records import INDEX, LastChecks, last_checks
 from feature_backfill.engine.bars import HourlyRows, Integers, epoch_hours, timestamps
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import hour_range, last_closed_hour
@@ -61,9 +61,19 @@ class Overview:
         return None if found is None else int(found)
 
 
-def overviews(markets: Sequence[Market]) -> Iterator[Overview]:
+def known_checks() -> tuple[Checks, str | None]:
+    """What is known of the last checks, by the asset that carries them, and why it may not be all; None if it is."""
+    home = Path(os.environ.get("DAGSTER_HOME", "").strip() or LOCAL_HOME).expanduser().absolute()
+    if not (home / INDEX).exists():
+        return {}, f"nothing is known of checks: Dagster keeps no SQLite event log in {home}"
+    try:
+        return last_checks(home, checks_name("")), None
+    except (sqlite3.Error, ValueError, LookupError) as error:  # not readable, or of another version of Dagster
+        return {}, f"nothing is known of checks: {home / INDEX} cannot be read: {error}"
+
+
+def overviews(markets: Sequence[Market], checks: Checks) -> Iterator[Overview]:
     """An overview of each feature set of each market, in their order. Files that cannot be read are no error."""
-    checks = _checks(Path(os.environ.get("DAGSTER_HOME", "").strip() or LOCAL_HOME).expanduser().absolute())
     of_thread = threading.local()
 
     def prepare() -> None:
@@ -79,13 +89,6 @@ def _looked_at(reader: Reader, market: Market, checks: Checks) -> list[Overview]
         return list(_of_market(reader, market, checks))
     except (UserError, RunError) as error:
         return [Overview(market.name, feature_set.key, error=str(error)) for feature_set in market.feature_sets]
-
-
-def _checks(home: Path) -> Checks:
-    try:
-        return last_checks(home, checks_name(""))
-    except (sqlite3.Error, ValueError, LookupError):  # not readable, or of another version of Dagster
-        return {}
 
 
 def _of_market(reader: Reader, market: Market, checks: Checks) -> Iterator[Overview]:
