@@ -2,10 +2,10 @@
 
 import os
 import sqlite3
-import threading
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,8 @@ PATIENCE_S = 2.0
 """How long a look waits for a database that is being written."""
 
 NO_HOURS = pd.DatetimeIndex([], dtype="datetime64[us]")
-AT_ONCE = 2
-"""Markets that are looked at at a time: one waits for DuckDB while another one's hours are counted."""
+FEW, AT_ONCE = 20, 2
+"""Where there are more than a few markets, two processes look at them, a few at a time."""
 
 Checks = Mapping[tuple[str, ...], LastChecks]
 
@@ -74,14 +74,23 @@ def known_checks() -> tuple[Checks, str | None]:
 
 def overviews(markets: Sequence[Market], checks: Checks) -> Iterator[Overview]:
     """An overview of each feature set of each market, in their order. Files that cannot be read are no error."""
-    of_thread = threading.local()
-
-    def prepare() -> None:
-        of_thread.reader = Reader()
-
-    with ThreadPoolExecutor(AT_ONCE, initializer=prepare) as pool:
-        for some in pool.map(lambda market: _looked_at(of_thread.reader, market, checks), markets):
+    if len(markets) <= FEW or sys.platform != "linux":
+        reader = Reader()
+        for market in markets:
+            yield from _looked_at(reader, market, checks)
+        return
+    # A fork has all modules imported already. Nothing here has begun a thread by now.
+    parts = [(markets[start : start + FEW], checks) for start in range(0, len(markets), FEW)]
+    with get_context("fork").Pool(AT_ONCE) as pool:
+        for some in pool.imap(_part, parts):
             yield from some
+
+
+def _part(part: tuple[Sequence[Market], Checks]) -> list[Overview]:
+    """The overviews of some of the markets, in a process of their own."""
+    markets, checks = part
+    reader = Reader()
+    return [overview for market in markets for overview in _looked_at(reader, market, checks)]
 
 
 def _looked_at(reader: Reader, market: Market, checks: Checks) -> list[Overview]:
