@@ -13,6 +13,7 @@ PARTS = {
     "store": "benchmarks.storing",
     "bookkeeping": "benchmarks.bookkeeping",
     "commands": "benchmarks.commands",
+    "status": "benchmarks.status",
     "fetch": "benchmarks.fetching",
     "live": "benchmarks.live",
     "talib": "benchmarks.talib_values",

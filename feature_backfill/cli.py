@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 
 from rich_argparse import RichHelpFormatter
 
+from feature_backfill.commands.arguments.completion import complete
+from feature_backfill.commands.arguments.looking import add_looking_commands
 from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 from feature_backfill.errors import BAD_ARGUMENTS, FAILED, RunError, UserError
 
@@ -82,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("compact-records", help="have Dagster's records of earlier versions take less space")
     )
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
+    add_looking_commands(commands)
     return root
 
 
@@ -282,7 +285,9 @@ def main(arguments: Sequence[str] | None = None, begin: Callable[[], None] | Non
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0].startswith("--") and given[0] != "--help":
         given.insert(0, "run")
-    options = parser().parse_args(given)
+    root = parser()
+    complete(root)
+    options = root.parse_args(given)
     try:
         _require_text(given)
         _require_working_folder()

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import dagster as dg
 
+from feature_backfill.alerts.sending import refuse_bad_addresses
 from feature_backfill.assets.bars import bars_assets
 from feature_backfill.assets.broken import ShownAsBroken, broken_assets, shown_as_broken
 from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.assets.target import target_database, target_key
+from feature_backfill.automation.alerts import alerts_sensor, silent_sensor
 from feature_backfill.automation.broken import broken_check, broken_sensor
 from feature_backfill.automation.checks import checks_job, checks_schedule
 from feature_backfill.automation.compaction import compaction_job
@@ -34,6 +36,7 @@ from feature_backfill.config import (
     ExchangeSource,
     Market,
     Markets,
+    read_alerts,
     read_markets,
     remember,
     remembered,
@@ -106,6 +109,29 @@ def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
     )
 
 
+def _alerts_definitions(markets: Markets, shown: Sequence[ShownAsBroken]) -> dg.Definitions:
+    """The sensor that tells of changes; nothing without alerts.yaml.
+
+    Raises UserError, where Dagster validates, if the file is broken.
+    """
+    try:
+        alerts = read_alerts(markets.folder)
+        if alerts is None:
+            return dg.Definitions()
+        if _is_validation():
+            refuse_bad_addresses(alerts)
+        return dg.Definitions(sensors=[alerts_sensor(alerts, markets.valid, shown)])
+    except UserError as error:
+        if _is_validation():
+            raise
+        logging.getLogger(__name__).error("%s; nobody is told of anything", error)
+        return dg.Definitions(sensors=[silent_sensor(str(error))])
+
+
+def _is_validation() -> bool:
+    return os.environ.get(VALIDATION) == "1"
+
+
 def _last_good(markets: Markets) -> list[Market | None]:
     """The market that each broken file described before. Those of the other files are remembered.
 
@@ -132,9 +158,11 @@ def defs() -> dg.Definitions:
             f"no market YAML in {markets.folder}; write one as the README says, or set {CONFIGS_VARIABLE} to another "
             "folder"
         )
-    if markets.broken and os.environ.get(VALIDATION) == "1":
+    if markets.broken and _is_validation():
         raise UserError("; ".join(markets.errors))
     for error in markets.errors:
         logging.getLogger(__name__).error("%s; this market does not run", error)
     shown = shown_as_broken(markets, _last_good(markets))
-    return dg.Definitions.merge(build_definitions(markets.valid), _broken_definitions(shown))
+    return dg.Definitions.merge(
+        build_definitions(markets.valid), _broken_definitions(shown), _alerts_definitions(markets, shown)
+    )

@@ -226,6 +226,17 @@ def described(content: str | bytes, name: str = "small.yaml") -> Callable[[], li
     return given
 
 
+def alerts(target: str) -> Callable[[], list[str]]:
+    """`check-config` where alerts.yaml has a target."""
+
+    def given() -> list[str]:
+        described(YAML)()
+        Path("configs", "alerts.yaml").write_text(f"targets:\n  - {target}\n")
+        return ["check-config"]
+
+    return given
+
+
 def twice() -> list[str]:
     described(YAML, "again.yaml")()
     return described(YAML)()
@@ -500,6 +511,16 @@ CASES = {
         Case("flags that contradict the YAML", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
         Case("another file that names the same market", "use the same market name", twice),
         Case("accepted: a file name that ends in .yml", "compute 3 hours", described(YAML, "small.yml"), DONE),
+    ],
+    "alerts.yaml": [
+        Case("an address that Apprise does not know", "targets.a: Apprise takes no such address that begins with nosuch://", alerts("{name: a, url: 'nosuch://x'}")),
+        Case("a variable that is not set", "targets.0.url: environment variable NOT_SET is not set", alerts("{name: a, url: 'json://${NOT_SET}/'}")),
+        Case("an address that is no text", "targets.0.url: an address is text", alerts("{name: a, url: [x]}")),
+        Case("an unknown field", "targets.0.for: unknown field; allowed are name, url, markets", alerts("{name: a, url: print, for: all}")),
+        Case("no address", "targets.0.url: Field required", alerts("{name: a}")),
+        Case("two targets of one name", "targets: the name a appears twice", alerts("{name: a, url: print}\n  - {name: a, url: print}")),
+        Case("an unknown market", "targets.a: no market smal", alerts("{name: a, url: print, markets: [smal]}")),
+        Case("no YAML; nothing of it is quoted, as it holds secrets", "alerts.yaml is not YAML, in line", alerts("{name: a, url: x")),
     ],
 }
 

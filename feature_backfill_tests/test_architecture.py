@@ -23,7 +23,7 @@ FLOORS = (
     ("definitions",),
     ("automation", "checks", "reports"),
     ("assets",),
-    ("planning", "sources"),
+    ("planning", "sources", "alerts"),
     ("__init__",),  # the library's names: compute_features, feature_names, read_features
     ("store",),
     ("config", "labels"),
@@ -51,6 +51,7 @@ KNOWN_ONLY_TO = {
 FORBIDDEN_PACKAGES = {
     "engine": {"dagster", "dagster_duckdb", "duckdb", "sqlalchemy", "datetime", "time"},
     "planning": {"dagster", "dagster_duckdb", "duckdb", "sqlalchemy"},
+    "alerts": {"dagster", "dagster_duckdb", "duckdb", "sqlalchemy", "datetime", "time"},
 }
 """The engine can be lifted out as a library and knows no clock; planning decides without Dagster and without SQL."""
 

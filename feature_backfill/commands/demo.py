@@ -15,7 +15,8 @@ from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.commands import demo_live
 from feature_backfill.commands.shared.backfill import backfill, summary
-from feature_backfill.commands.shared.instance import LOCAL_HOME, local_instance, shipped_config
+from feature_backfill.commands.shared.defaults import LOCAL_HOME
+from feature_backfill.commands.shared.instance import local_instance, shipped_config
 from feature_backfill.config import Market, load_market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range

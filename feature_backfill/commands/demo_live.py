@@ -22,7 +22,8 @@ from feature_backfill.assets.progress import ProgressListener
 from feature_backfill.automation.fetching import fetch_config, fetch_job_name, newest_row
 from feature_backfill.commands.shared.backfill import execute_here
 from feature_backfill.commands.shared.dagster_dev import DagsterDev, dagster_dev
-from feature_backfill.commands.shared.instance import LOCAL_HOME, local_instance
+from feature_backfill.commands.shared.defaults import LOCAL_HOME
+from feature_backfill.commands.shared.instance import local_instance
 from feature_backfill.config import Market, load_market
 from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import UserError

@@ -1,5 +1,6 @@
 """The YAML files of configs/: one market each, with its OHLCV, its database and its feature sets."""
 
+from feature_backfill.config.alerts import Alerts, AlertTarget, read_alerts
 from feature_backfill.config.feature_list import read_feature_list
 from feature_backfill.config.files import load_market, market_from
 from feature_backfill.config.last_good import remember, remembered
@@ -21,6 +22,8 @@ __all__ = [
     "CONFIGS_VARIABLE",
     "LONGEST_LOOKBACK_HOURS",
     "OTHER_JOBS",
+    "AlertTarget",
+    "Alerts",
     "BrokenMarket",
     "ExchangeSource",
     "FeatureSet",
@@ -34,6 +37,7 @@ __all__ = [
     "configs_folder",
     "load_market",
     "market_from",
+    "read_alerts",
     "read_feature_list",
     "read_markets",
     "remember",

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def read_feature_list(path: Path, computed: Sequence[str]) -> list[str]:
     if unknown:
         more = f"; and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
         raise UserError(f"feature list {path} has unknown names: {'; '.join(unknown[:SHOWN])}{more}")
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise UserError(f"feature list {path} repeats {', '.join(repeated)}; list each name once")
     return names

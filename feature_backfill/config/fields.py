@@ -16,16 +16,23 @@ from feature_backfill.hours import EARLIEST, to_utc
 from feature_backfill.paths import absolute
 
 
+def expanded(text: str) -> str:
+    """The text with the values of environment variables in the places of $NAME and ${NAME}.
+
+    Raises ValueError that names those that are not set. It quotes no value, which may be a secret.
+    """
+    unset = [name for name in re.findall(r"\$\{?(\w+)", text) if name not in os.environ]
+    if unset:
+        raise ValueError(f"environment variable {', '.join(unset)} is not set")
+    return os.path.expandvars(text)
+
+
 def _resolved(path: Any, info: ValidationInfo) -> Path:
     """The absolute path. `~` and environment variables are expanded; a relative path starts at the YAML's folder."""
     if not isinstance(path, str | Path):
         raise ValueError(f"{path!r} is not a path")
-    expanded = os.path.expandvars(os.path.expanduser(str(path)))
-    unset = re.findall(r"\$\{?(\w+)", expanded)
-    if unset:
-        raise ValueError(f"environment variable {', '.join(unset)} is not set")
     try:
-        return absolute((info.context or {}).get("folder", Path()) / expanded)
+        return absolute((info.context or {}).get("folder", Path()) / expanded(os.path.expanduser(str(path))))
     except UserError as error:
         raise ValueError(str(error)) from error
 

@@ -11,19 +11,35 @@ from pydantic_core import ErrorDetails
 from feature_backfill.config.schema import SOURCES, ColumnRules, FeatureSet, HourlySchedule, KnownGap, Market
 from feature_backfill.errors import UserError
 
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # a PyYAML that was built without libyaml takes three times as long
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 
 def load_market(path: Path) -> Market:
     """The market that a YAML file describes. Raises UserError, as market_from does."""
+    return market_from(yaml_fields(path, Market), path.parent, str(path))
+
+
+def yaml_fields(path: Path, model: type[BaseModel], secret: bool = False) -> dict[str, Any]:
+    """The fields of a YAML file that is to describe a model. Raises UserError if it is no mapping of fields.
+
+    secret: whether the message must quote nothing of the file.
+    """
     try:
         fields = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes that are not UTF-8, month 13
+        if secret:
+            mark = getattr(error, "problem_mark", None)
+            raise UserError(f"{path} is not YAML{'' if mark is None else f', in line {mark.line + 1}'}") from None
         reason = " ".join(str(error).split()).replace(' in "<unicode string>"', "")
         raise UserError(f"{path} is not YAML: {reason}") from error
     if not isinstance(fields, dict):
-        raise UserError(f"{path}: expected a mapping with the fields {', '.join(Market.model_fields)}")
-    return market_from(fields, path.parent, str(path))
+        raise UserError(f"{path}: expected a mapping with the fields {', '.join(model.model_fields)}")
+    return fields
 
 
 def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
@@ -43,7 +59,7 @@ def market_from(fields: dict[str, Any], folder: Path, origin: str) -> Market:
     return market
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     """Reads plain types only, and refuses a field that appears twice: PyYAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

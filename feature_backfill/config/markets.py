@@ -11,6 +11,8 @@ from feature_backfill.config.schema import Market
 from feature_backfill.errors import UserError
 
 CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"
+NO_MARKETS = {"dagster", "alerts"}
+"""YAML files of the folder, without their suffix, that describe something else."""
 
 _NAME_LINE = re.compile(r"""^["']?name["']?:\s*["']?([A-Za-z0-9_]+)["']?\s*(#.*)?$""", re.MULTILINE)
 
@@ -62,7 +64,7 @@ def configs_folder() -> Path:
 
 
 def read_markets(folder: Path | None = None) -> Markets:
-    """The markets of a folder's YAML files. dagster.yaml and hidden files are not among them.
+    """The markets of a folder's YAML files. dagster.yaml, alerts.yaml and hidden files are not among them.
 
     Where files have something in common that two markets must not share, each of them is broken: which one was meant to
     have it cannot be told. The other markets can be used.
@@ -70,7 +72,7 @@ def read_markets(folder: Path | None = None) -> Markets:
     folder = configs_folder() if folder is None else folder
     readable, broken = {}, []
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        if path.stem == "dagster" or path.name.startswith("."):
+        if path.stem in NO_MARKETS or path.name.startswith("."):
             continue
         try:
             readable[path] = load_market(path)

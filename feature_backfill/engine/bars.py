@@ -141,6 +141,13 @@ class HourlyRows:
             columns=tuple(columns),
         )
 
+    @classmethod
+    def sound_at(cls, stamps: pd.DatetimeIndex) -> "HourlyRows":
+        """Sound rows at ascending, distinct hours (UTC-naive), for questions that no value answers: each is NaN."""
+        nowhere = np.array([], dtype=np.int64)
+        values = np.broadcast_to(np.nan, (len(COLUMNS), len(stamps)))
+        return cls(epoch_hours(stamps), values, nowhere, [], nowhere.astype(bool))
+
     @property
     def stamps(self) -> pd.DatetimeIndex:
         """The hours as UTC-naive timestamps."""

@@ -1,11 +1,14 @@
 """How many hours are in which state: the one count behind every number of hours that the project shows."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from feature_backfill.engine.soundness import SkipKind
+from feature_backfill.config import FeatureSet
+from feature_backfill.engine.bars import HourlyRows
+from feature_backfill.engine.soundness import SkipKind, skip_reasons
 from feature_backfill.planning.plan import Plan
 
 STORED = "stored"
@@ -44,17 +47,36 @@ class HourCounts:
 
 def count_hours(plan: Plan | None, first: pd.Timestamp, last: pd.Timestamp, also_stored: int = 0) -> HourCounts:
     """Count hours between first and last: those of a plan, if there is one, and those that are stored besides."""
-    states = Counter({STORED: also_stored})
-    states.update({} if plan is None else _states(plan))
+    if plan is None:
+        return _counts(first, last, {STORED: also_stored})
+    states = _states(len(plan.kept) + also_stored, len(plan.compute), plan.impossible)
+    return _counts(first, last, {**states, OPEN: len(plan.open)})
+
+
+def count_missing(missing: pd.DatetimeIndex, feature_set: FeatureSet, rows: HourlyRows) -> HourCounts | None:
+    """Count closed hours that are not stored, by why they are not; None if there are none.
+
+    missing: ascending. rows: all hourly rows that OHLCV has; no value of a sound one is looked at.
+    """
+    if missing.empty:
+        return None
+    impossible = skip_reasons(missing, rows, feature_set.lookback, feature_set.timeframes)
+    return _counts(missing[0], missing[-1], _states(0, len(missing) - len(impossible), impossible))
+
+
+def _counts(first: pd.Timestamp, last: pd.Timestamp, states: Mapping[str, int]) -> HourCounts:
     return HourCounts(first, last, {state: count for state, count in states.items() if count})
 
 
-def _states(plan: Plan) -> dict[str, int]:
-    kinds = Counter(reason.kind for reason in plan.impossible)
+def _states(stored: int, computable: int, impossible: pd.Series) -> dict[str, int]:
+    reasons = impossible.tolist()
+    identities = list(map(id, reasons))  # many hours share one reason, and to hash it takes longer than all the rest
+    distinct, kinds = dict(zip(identities, reasons, strict=True)), Counter[SkipKind]()
+    for identity, hours in Counter(identities).items():
+        kinds[distinct[identity].kind] += hours
     return {
-        STORED: len(plan.kept),
-        COMPUTABLE: len(plan.compute),
+        STORED: stored,
+        COMPUTABLE: computable,
         **{str(kind): kinds.pop(kind, 0) for kind in WAITING},
         NEVER: kinds.total(),
-        OPEN: len(plan.open),
     }

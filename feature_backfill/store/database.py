@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,9 @@ ROW_GROUP_SIZE = 2048
 STORAGE_VERSION = "v1.2.0"
 """The storage version of new databases: the lowest in which DuckDB compresses long text, by ZSTD, to an eighth of its
 size. DuckDB 1.2.0 and every later version reads such a file; older ones refuse it."""
+
+_READ = "__read__"
+"""The name under which a Reader sees the file that it reads."""
 
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
@@ -65,6 +68,46 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
     the disk does not take it: full, over quota, broken. Raises DatabaseTakenError if the file stays taken, and
     DatabaseDamagedError where the block meets a part of the file that is damaged.
     """
+    path = _required_place(path, read_only)
+    with _interrupts():
+        connection = _opened_patiently(path, lambda: _open(path, read_only), patience)
+    try:
+        with _errors_of(path):
+            _set_up(connection)
+            yield connection
+    finally:
+        connection.close()
+        if not read_only:
+            _open_for_writing.discard(path)
+
+
+class Reader:
+    """Reads many DuckDB files, one after the other, in a sixth of the time that a connection to each would take."""
+
+    def __init__(self) -> None:
+        self._connection = duckdb.connect(config={"threads": 1})  # to share out small queries takes longer than they do
+        _set_up(self._connection)
+
+    @contextmanager
+    def reading(self, path: Path, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection whose database is the file, until the block ends. Raises errors as connect does for reading."""
+        path = _required_place(path, read_only=True)
+        connection = _opened_patiently(path, lambda: self._attached(path), patience)
+        try:
+            with _errors_of(path):
+                connection.execute(f"USE {_READ}")
+                yield connection
+        finally:
+            connection.execute("USE memory")
+            connection.execute(f"DETACH {_READ}")
+
+    def _attached(self, path: Path) -> duckdb.DuckDBPyConnection:
+        self._connection.execute(f"ATTACH {literal(str(path))} AS {_READ} (TYPE duckdb, READ_ONLY)")
+        return self._connection
+
+
+def _required_place(path: Path, read_only: bool) -> Path:
+    """The absolute path of a database. Raises UserError if there can be none, or if there is none to read."""
     path = absolute(path)
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is a directory, a pipe or a device, not a DuckDB file; correct the path")
@@ -72,23 +115,26 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         raise UserError(f"no DuckDB file {path}; check the path in the configuration or the command line")
     if not path.parent.is_dir():
         raise UserError(f"no folder {path.parent} for the DuckDB file {path.name}; create it or correct the path")
-    with _interrupts():
-        connection = _open_patiently(path, read_only, patience)
+    return path
+
+
+def _set_up(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Turn what DuckDB says of a file in the block into the errors of connect."""
     try:
         with _interrupts():
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET enable_progress_bar = false")
-            yield connection
+            yield
     except duckdb.Error as error:
         if _NOT_WRITTEN in str(error):
             raise _not_written(path, error) from error
         if is_damage(error):
             raise _damaged(path, error) from error
         raise
-    finally:
-        connection.close()
-        if not read_only:
-            _open_for_writing.discard(path)
 
 
 @contextmanager
@@ -145,12 +191,14 @@ def scalar(
     return rows[0][0] if rows else None
 
 
-def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
+def _opened_patiently(
+    path: Path, opening: Callable[[], duckdb.DuckDBPyConnection], patience: float
+) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + patience
     warned = False
     while True:
         try:
-            return _open(path, read_only)
+            return opening()
         except OSError as error:
             raise UserError(f"cannot make the DuckDB file {path}: {error.strerror}; see to its folder") from error
         except duckdb.Error as error:

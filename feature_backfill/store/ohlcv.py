@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS, names_of
@@ -24,6 +25,12 @@ INCOMING = "__incoming_ohlcv__"
 """The imported rows appear to DuckDB under this name, which must not hide a table of the database."""
 
 _ON_THE_HOUR = "timestamp = date_trunc('hour', timestamp)"
+
+_SOUND = (
+    "low > 0 AND high < 'infinity' AND open BETWEEN low AND high AND close BETWEEN low AND high"
+    " AND volume >= 0 AND volume < 'infinity'"
+)
+"""True only of rows that are sound: to DuckDB, NaN is greater than infinity."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,21 @@ def ohlcv_extent(
     ends = f"SELECT min(timestamp) AS first, max(timestamp) AS last FROM {{rows}} WHERE {_ON_THE_HOUR}"
     extent = _read(connection, table, ends, None, end)
     return None if extent["first"].isna().item() else (extent["first"].item(), extent["last"].item())
+
+
+def sound_hours(
+    connection: duckdb.DuckDBPyConnection, table: str, end: pd.Timestamp | None = None
+) -> pd.DatetimeIndex | None:
+    """The hours up to an end that the table has a row for, ascending, if each has a single row that is sound beyond
+    doubt. None if some row needs a closer look, as HourlyRows takes it.
+
+    Raises UserError as read_ohlcv does.
+    """
+    sound = f"coalesce({_SOUND}, false) AND {_ON_THE_HOUR} AS sound"
+    with _readable(connection, table, f"SELECT timestamp, {sound} FROM {{rows}}", None, end) as result:
+        rows = result.fetchnumpy()  # in a fifth of the time that a frame takes
+    hours = pd.DatetimeIndex(np.sort(np.asarray(rows["timestamp"], "datetime64[us]")))
+    return hours if np.all(rows["sound"]) and hours.is_unique else None
 
 
 def upsert_ohlcv(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.DataFrame) -> Upserted:
@@ -199,9 +221,23 @@ def _read(
     columns: Sequence[str] = (),
 ) -> pd.DataFrame:
     """The result of a query of the `{rows}` from start to end, which have the further columns too."""
+    with _readable(connection, table, query, start, end, columns) as result:
+        return result.df()
+
+
+@contextmanager
+def _readable(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    query: str,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    columns: Sequence[str] = (),
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The result of a query of the `{rows}` from start to end, to be fetched in the block."""
     relation = _between(connection, table, columns)
     try:
-        return connection.execute(query.format(rows=relation), {"start": start, "end": end}).df()
+        yield connection.execute(query.format(rows=relation), {"start": start, "end": end})
     except duckdb.Error as error:
         if is_damage(error):
             raise
@@ -230,15 +266,15 @@ def _column_types(connection: duckdb.DuckDBPyConnection, table: str, further: Se
     columns = describe_table(connection, table)
     types = {column.lower(): sql_type for column, sql_type in columns.items()}
     lacking = [column for column in OHLCV_COLUMNS if column not in types]
+    absent = [column for column in further if column.lower() not in types]
+    if not lacking and not absent and types["timestamp"] in (*ZONELESS, ZONED):
+        return types
     place = f"table {table} of {database_path(connection)}"
     if lacking:
         raise UserError(f"{place} is no OHLCV table: it lacks {', '.join(lacking)}; it has {', '.join(columns)}")
-    absent = [column for column in further if column.lower() not in types]
     if absent:
         raise UserError(f"{place} lacks the column {', '.join(absent)} of the YAML; it has {', '.join(columns)}")
-    if types["timestamp"] not in (*ZONELESS, ZONED):
-        raise UserError(f"the timestamp of {place} is {types['timestamp']}; it must be TIMESTAMP (UTC) or TIMESTAMPTZ")
-    return types
+    raise UserError(f"the timestamp of {place} is {types['timestamp']}; it must be TIMESTAMP (UTC) or TIMESTAMPTZ")
 
 
 def _hours(stamps: pd.Series) -> pd.DatetimeIndex:

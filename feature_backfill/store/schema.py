@@ -1,11 +1,15 @@
 """What tables a database has: their names, columns, types and primary keys."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import duckdb
 
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import database_path, quoted
+
+_Kind = Literal["table", "view"]
+_KINDS: tuple[_Kind, ...] = ("table", "view")
 
 
 def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
@@ -23,9 +27,13 @@ def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
 
 def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The tables and views of the database, by name."""
+    return sorted(name for kind in _KINDS for name in _names(connection, kind))
+
+
+def _names(connection: duckdb.DuckDBPyConnection, kind: _Kind) -> list[str]:
     rows = connection.execute(
-        "SELECT DISTINCT table_name FROM duckdb_columns() WHERE NOT internal"
-        " AND database_name = current_database() AND schema_name = current_schema() ORDER BY table_name"
+        f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE NOT internal"
+        " AND database_name = current_database() AND schema_name = current_schema()"
     ).fetchall()
     return [name for (name,) in rows]
 
@@ -36,7 +44,7 @@ def has_own_table(
     """Whether one of the project's own tables is there. Raises UserError as require_schema does."""
     described = _columns(connection, table)
     if described:
-        _require_alike(connection, table, described, columns, primary_key)
+        _require_columns(connection, table, described, columns, primary_key)
     return bool(described)
 
 
@@ -47,10 +55,10 @@ def require_schema(
 
     columns: type by name, as describe_table spells them. Raises UserError that says what differs.
     """
-    _require_alike(connection, table, _required_columns(connection, table), columns, primary_key)
+    _require_columns(connection, table, _required_columns(connection, table), columns, primary_key)
 
 
-def _require_alike(
+def _require_columns(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     described: Sequence[tuple[str, str, bool]],
@@ -89,7 +97,7 @@ def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
     """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
-    if table.lower() not in map(str.lower, table_names(connection)):
+    if not any(table.lower() in map(str.lower, _names(connection, kind)) for kind in _KINDS):
         # DESCRIBE would take the name for that of a file or of a Python variable.
         return []
     try:

@@ -12,7 +12,8 @@ from feature_backfill import feature_names, read_features
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.cli import main
 from feature_backfill.commands.demo import FEATURE_LIST
-from feature_backfill.commands.shared.instance import LOCAL_HOME, shipped_config
+from feature_backfill.commands.shared.defaults import LOCAL_HOME
+from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.config import load_market, read_feature_list
 from feature_backfill.hours import HOUR, partition_keys
 from feature_backfill.sources.synthetic import synthetic_ohlcv

@@ -12,9 +12,9 @@ import dagster as dg
 from sqlalchemy.exc import DatabaseError
 from yaml import YAMLError
 
+from feature_backfill.commands.shared.defaults import LOCAL_HOME
 from feature_backfill.errors import RunError, UserError
 
-LOCAL_HOME = Path(".dagster_home")
 PACKAGE = Path(__file__).parents[2]
 
 

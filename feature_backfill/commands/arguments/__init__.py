@@ -1,0 +1,1 @@
+"""Arguments of commands, in groups; each module imports nothing that takes time."""
