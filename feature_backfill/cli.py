@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_view(commands.add_parser("view", help="a SQL view of a feature key, one column a feature"))
     _add_check(commands.add_parser("check", help="run the checks of a market and a feature key; writes nothing"))
+    _add_report(commands.add_parser("report", help="a feature set as one HTML file: candles, coverage, drift, checks"))
     _add_check_config(
         commands.add_parser("check-config", help="read every market YAML, and say which of them are broken and why")
     )
@@ -188,6 +189,18 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--json", action="store_true", help="print the findings as a JSON list")
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("market", metavar="MARKET", help="market of configs/")
+    command.add_argument("--feature-key", help="key of the rows, if the market has several")
+    command.add_argument(
+        "--features", nargs="+", default=[], metavar="NAME", help="features to draw under the candles (four)"
+    )
+    command.add_argument("--days", type=int, default=30, help="how many days of candles (30)")
+    command.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="file to write (report.html)"
+    )
 
 
 def _add_check_config(command: argparse.ArgumentParser) -> None:
