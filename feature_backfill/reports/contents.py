@@ -1,6 +1,6 @@
 """What a report shows of a feature set: read and computed here, drawn elsewhere."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -18,6 +18,8 @@ from feature_backfill.reports.candles import Candles, candles_of
 from feature_backfill.reports.coverage import Coverage, coverage_of
 from feature_backfill.reports.drift import FeatureLine, feature_lines
 from feature_backfill.reports.relation import monthly_correlations, strongest_first
+from feature_backfill.store.database import connect
+from feature_backfill.store.fetched import absent_hours
 from feature_backfill.store.reading import read_features
 
 DAYS = 30
@@ -89,7 +91,7 @@ def contents_of(market: Market, feature_set: FeatureSet, choice: Choice, checks:
         feature_set=feature_set,
         made=utc_now(),
         standing=standing,
-        coverage=coverage_of(plan, pd.DatetimeIndex(features.index), market.known_gaps),
+        coverage=coverage_of(plan, pd.DatetimeIndex(features.index), _notes(market)),
         candles=candles_of(ohlcv.reindex(shown), features[panes]),
         closes=ohlcv["close"].resample("D").last(),
         lines=feature_lines(features),
@@ -97,6 +99,16 @@ def contents_of(market: Market, feature_set: FeatureSet, choice: Choice, checks:
         summaries=feature_summaries(feature_set.timeframes),
         checks=list(checks),
     )
+
+
+def _notes(market: Market) -> dict[Hashable, str]:
+    """Why OHLCV lacks hours, as far as that is known: the exchange has none, or the YAML says so."""
+    with connect(market.source.database, read_only=True) as connection:
+        asked = absent_hours(connection, market.source.table)["timestamp"]
+    return {
+        **dict.fromkeys(asked, "the exchange does not have it"),
+        **{hour: f"a known gap: {gap.note}" for gap in market.known_gaps for hour in gap.hours},
+    }
 
 
 def _panes(feature_set: FeatureSet, names: Sequence[str], choice: Choice) -> list[str]:

@@ -1,13 +1,11 @@
 """What became of every closed hour of a feature set, and why: the calendar and the shaded hours of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from feature_backfill.config import KnownGap
 from feature_backfill.planning.counting import COMPUTABLE, STORED
 from feature_backfill.planning.plan import Plan
 
@@ -49,10 +47,11 @@ class Coverage:
         return worst.set_index("opens").fillna({"reason": ""}).sort_index()
 
 
-def coverage_of(plan: Plan, stored: pd.DatetimeIndex, known_gaps: Sequence[KnownGap] = ()) -> Coverage:
+def coverage_of(plan: Plan, stored: pd.DatetimeIndex, notes: Mapping[Hashable, str]) -> Coverage:
     """What became of the hours of a plan that have closed. stored: the hours that have a row, ascending.
 
-    An hour with a row is stored, or stale, also where OHLCV lacks its own row.
+    An hour with a row is stored, or stale, also where OHLCV lacks its own row. notes: why OHLCV lacks an hour, where
+    that is known.
     """
     hours = plan.present.union(plan.absent)
     skipped = pd.DatetimeIndex(plan.skipped.index)
@@ -60,17 +59,12 @@ def coverage_of(plan: Plan, stored: pd.DatetimeIndex, known_gaps: Sequence[Known
         [hours.isin(some) for some in (plan.stale, stored, plan.compute, skipped, plan.absent)],
         [STATES.index(state) for state in (STALE, STORED, COMPUTABLE, SKIPPED, ABSENT)],
     )
-    return Coverage(pd.Series(states, hours), _reasons(plan, hours, states, known_gaps))
-
-
-def _reasons(
-    plan: Plan, hours: pd.DatetimeIndex, states: NDArray[np.int_], known_gaps: Sequence[KnownGap]
-) -> "pd.Series[str]":
-    impossible = plan.impossible.map(str)
-    for gap in known_gaps:
-        inside = impossible.index.isin(plan.absent) & impossible.index.isin(gap.hours)
-        impossible[inside] += f"; a known gap: {gap.note}"
-    reasons = impossible.reindex(hours)
+    absent = set(plan.absent)
+    texts = [
+        f"{reason}; {notes[hour]}" if hour in absent and hour in notes else str(reason)
+        for hour, reason in plan.impossible.items()
+    ]
+    reasons = pd.Series(texts, plan.impossible.index, dtype=object).reindex(hours)
     reasons[states == STATES.index(STALE)] = _WHY_STALE
     reasons[states == STATES.index(COMPUTABLE)] = _WHY_COMPUTABLE
-    return reasons[states != STATES.index(STORED)]
+    return Coverage(pd.Series(states, hours), reasons[states != STATES.index(STORED)])

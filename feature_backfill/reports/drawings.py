@@ -41,7 +41,7 @@ def overview(closes: Values, colours: Sequence[str]) -> str:
     )
     line = f'<path stroke="{LINE}" fill="none" d="{_path(closes, 4 * len(colours), 38)}"/>'
     strip = f'<g stroke-width="4">{"".join(paths)}</g>'
-    size = f'width="{16 * len(colours)}" viewBox="0 0 {4 * len(colours)} 48"'
+    size = f'width="{8 * len(colours)}" viewBox="0 0 {4 * len(colours)} 48"'
     image = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{line}{strip}</svg>'
     return f"![overview](data:image/svg+xml;base64,{base64.b64encode(image.encode()).decode()})"
 

@@ -16,7 +16,7 @@ from feature_backfill_tests.ui.server import Dagster
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 LARGEST_BYTES = 200_000
-VIEWPORT = {"width": 1240, "height": 900}
+VIEWPORT = {"width": 1340, "height": 900}
 PARTITIONS = "assets/demo/features/demo_p60_default?view=partitions"
 
 
@@ -43,7 +43,7 @@ def take(images: Path = IMAGES) -> None:
                 chosen.fill("[2025-01-01-00:00...2025-06-29-23:00]")
                 chosen.press("Enter")
                 page.get_by_text("4,320 Partitions Selected").wait_for()
-                page.get_by_text("2025-06-29-23:00", exact=True).last.click()
+                page.get_by_text("2025-06-29-23:00", exact=True).first.click()
                 page.get_by_text("rows_written").wait_for()
                 page.wait_for_load_state("networkidle")
                 page.screenshot(path=images / "partitions.png")

@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_backfill.assets.decisions import plan_of
 from feature_backfill.checks.market import look_at
 from feature_backfill.config import KnownGap
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.reports.candles import candle_hours, candles_of
 from feature_backfill.reports.contents import Choice, contents_of
-from feature_backfill.reports.coverage import ABSENT, SKIPPED, STALE, STATES, coverage_of
+from feature_backfill.reports.coverage import ABSENT, SKIPPED, STALE, STATES
+from feature_backfill.store.database import connect
+from feature_backfill.store.fetched import note_absent
 from feature_backfill.store.reading import read_features
 from feature_backfill_tests.markets import FIRST, GAP, HOURS, LAST, ohlcv_of, small_market
 from feature_backfill_tests.reports.conftest import CORRECTED, DELETED
@@ -47,12 +48,16 @@ def test_every_hour_that_is_not_stored_well_has_its_reason(contents):
     assert "no row is stored" in reasons[DELETED]
 
 
-def test_a_known_gap_says_its_note(market, feature_set):
-    gap = KnownGap(first=GAP, last=GAP, note="the exchange was down")
-    plan = plan_of(market, feature_set, hour_range(GAP - HOUR, GAP + HOUR))
-    reasons = coverage_of(plan, plan.kept, [gap]).reasons
-    assert reasons[GAP].endswith("; a known gap: the exchange was down")
-    assert "known gap" not in reasons[GAP + HOUR]
+def test_why_ohlcv_lacks_an_hour_is_said_where_it_is_known(market, feature_set):
+    with connect(market.source.database, read_only=False) as connection:
+        note_absent(connection, market.source.table, hour_range(GAP, GAP), LAST)
+    reasons = contents_of(market, feature_set, Choice(), []).coverage.reasons
+    assert reasons[GAP].endswith("(1 hour); the exchange does not have it")
+    assert "exchange" not in reasons[GAP + HOUR]
+    known = market.model_copy(update={"known_gaps": (KnownGap(first=GAP, last=GAP + HOUR, note="it was down"),)})
+    reasons = contents_of(known, feature_set, Choice(), []).coverage.reasons
+    assert reasons[GAP].endswith("(1 hour); a known gap: it was down")
+    assert "known gap" not in reasons[GAP + HOUR]  # it has its row
 
 
 def test_several_hours_are_in_the_state_of_the_worst(contents):
@@ -115,7 +120,10 @@ def test_the_rest_is_what_the_project_says_elsewhere(contents):
 
 @pytest.mark.parametrize(
     ("panes", "message"),
-    [(["nonsense"], "no such feature under the key short: nonsense"), ([f"x{n}" for n in range(3)], "x0, x1, x2")],
+    [
+        (["nonsense"], "no such feature under the key short: nonsense"),
+        (["close_rsi_14_1H", "x0", "x1"], "short: x0, x1; it has"),
+    ],
 )
 def test_an_unknown_feature_is_named(market, feature_set, panes, message):
     with pytest.raises(UserError, match=message):
