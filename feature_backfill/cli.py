@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check_features(
         commands.add_parser("check-features", help="try features of your own: do they do what they declare?")
     )
+    _add_report(commands.add_parser("report", help="a feature set as one HTML file: candles, coverage, drift, checks"))
     _add_check_config(
         commands.add_parser("check-config", help="read every market YAML, and say which of them are broken and why")
     )
@@ -217,6 +218,18 @@ def _add_check_features(command: argparse.ArgumentParser) -> None:
     command.add_argument("--base-hours", type=int, default=720, help="hours of history a row is computed from (720)")
     command.add_argument(
         "--timeframes", nargs="+", metavar="T", default=["1H", "4H", "12H", "1D"], help="bars (1H 4H 12H 1D)"
+    )
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("market", metavar="MARKET", help="market of configs/")
+    command.add_argument("--feature-key", help="key of the rows, if the market has several")
+    command.add_argument(
+        "--features", nargs="+", default=[], metavar="NAME", help="features to draw under the candles (four)"
+    )
+    command.add_argument("--days", type=int, default=30, help="how many days of candles (30)")
+    command.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="file to write (report.html)"
     )
 
 

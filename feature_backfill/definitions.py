@@ -28,9 +28,11 @@ from feature_backfill.automation.fetching import fetch_job, fetch_schedule
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
 from feature_backfill.automation.repairs import repair_job
+from feature_backfill.automation.reporting import report_job, report_schedule
 from feature_backfill.automation.schedules import hourly_schedule
 from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
 from feature_backfill.checks.assets import checks_assets, market_checks
+from feature_backfill.checks.market import look_at
 from feature_backfill.config import (
     CONFIGS_VARIABLE,
     ExchangeSource,
@@ -42,6 +44,7 @@ from feature_backfill.config import (
     remembered,
 )
 from feature_backfill.errors import UserError
+from feature_backfill.reports.assets import report_asset
 
 VALIDATION = "DAGSTER_IS_DEFS_VALIDATION_CLI"
 """Set to 1 by Dagster where it validates definitions; its help documents the variable."""
@@ -75,8 +78,10 @@ def _market_definitions(market: Market) -> dg.Definitions:
     jobs += [bringing] if bringing else []
     checks = market_checks(market)
     checking = checks_job(market, checks)
-    jobs.append(checking)
-    sensors, schedules = [ohlcv_sensor(market, bringing)], [checks_schedule(market, checking)]
+    reporting = report_job(market)
+    jobs += [checking, reporting]
+    sensors = [ohlcv_sensor(market, bringing)]
+    schedules = [checks_schedule(market, checking), report_schedule(market, reporting)]
     schedules += [fetch_schedule(market, bringing)] if fetched and bringing else []
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
@@ -89,6 +94,7 @@ def _market_definitions(market: Market) -> dg.Definitions:
             *bars_assets(market),
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
             *checks_assets(market),
+            report_asset(market, look_at),
         ],
         asset_checks=checks,
         jobs=jobs,

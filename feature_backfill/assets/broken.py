@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
+from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key, report_key
 from feature_backfill.config import BrokenMarket, Market, Markets, asset_slug
 
 REMEDY = "Correct the file, try it with `feature-backfill check-config`, and reload the code location."
@@ -86,6 +86,8 @@ def broken_assets(shown: ShownAsBroken) -> list[dg.AssetSpec]:
     for feature_set in market.feature_sets:
         read = [bars[timeframe] for timeframe in feature_set.bar_timeframes]
         parents[features_key(market, feature_set)] = [ohlcv, *read]
+    report = report_key(market)
+    parents[report] = [ohlcv, *(features_key(market, feature_set) for feature_set in market.feature_sets)]
     return [
         configuration,
         *(
@@ -95,7 +97,7 @@ def broken_assets(shown: ShownAsBroken) -> list[dg.AssetSpec]:
                 group_name=market.name,
                 description=f"As it last was: nothing updates it. {shown.error}",
                 owners=list(market.owners),
-                partitions_def=hourly_partitions(market),
+                partitions_def=None if key == report else hourly_partitions(market),
             )
             for key, deps in parents.items()
         ),

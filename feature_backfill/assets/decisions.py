@@ -11,6 +11,7 @@ from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Facts, Keep, Plan, plan_hours
 from feature_backfill.planning.staleness import Staleness, staleness
 from feature_backfill.planning.standing import Standing, whole_stretch
+from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.inputs import stored_inputs
@@ -55,7 +56,9 @@ def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
     missing = hours.difference(stored)
     plan = plan_of(market, feature_set, missing) if len(missing) else None
     counts = count_hours(plan, first, last, also_stored=len(hours) - len(missing))
-    return Standing(stored[0], stored[-1], closed, last, counts, missing[:0] if plan is None else plan.compute)
+    if plan is None:
+        return Standing(stored[0], stored[-1], closed, last, counts, missing[:0])
+    return Standing(stored[0], stored[-1], closed, last, counts, plan.compute, tuple(skip_lines(plan.impossible)))
 
 
 def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex) -> Facts:

@@ -64,7 +64,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             f"{len(names)} features of each closed hour of {market.name} under the key {feature_set.key}, "
             f"from the last {feature_set.lookback.hours} hours, on {', '.join(feature_set.timeframes)} bars. "
             f"Its checks are on {asset_link(checks_key(key), 'checks')}. An hour that cannot be computed is missing; "
-            f"the reason is in the tab Events, under the hour. Numbers of each row: Metadata, Plots."
+            f"why_missing says why, and so does the tab Events, under the hour. Numbers of each row: Metadata, Plots."
         ),
         group_name=market.name,
         kinds={"duckdb", "numpy"},

@@ -22,6 +22,11 @@ def features_key(market: Market, feature_set: FeatureSet) -> dg.AssetKey:
     return dg.AssetKey([market.name, "features", feature_set.slug])
 
 
+def report_key(market: Market) -> dg.AssetKey:
+    """`<market>/report`."""
+    return dg.AssetKey([market.name, "report"])
+
+
 def checks_key(key: dg.AssetKey) -> dg.AssetKey:
     """The asset that carries the checks of an hourly asset: `<market>/ohlcv_checks` for `<market>/ohlcv`."""
     *place, name = key.path

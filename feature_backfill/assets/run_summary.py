@@ -26,6 +26,8 @@ def run_metadata(
         metadata["hours_behind"] = dg.MetadataValue.int(now.hours_behind)
         metadata["ohlcv_hours_behind"] = dg.MetadataValue.int(now.ohlcv_hours_behind)
         metadata["all_hours"] = dg.MetadataValue.json(now.counts.as_dict())
+        if now.skipped:
+            metadata["why_missing"] = dg.MetadataValue.md("\n".join(f"* {line}" for line in now.skipped))
     if not preview.empty:
         metadata["preview"] = dg.MetadataValue.md(_markdown_table(preview))
     return metadata

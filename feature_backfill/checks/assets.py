@@ -83,7 +83,8 @@ def _ohlcv_checks(market: Market) -> dg.AssetChecksDefinition:
 
 
 def _features_checks(market: Market, feature_set: FeatureSet) -> dg.AssetChecksDefinition:
-    key = checks_key(features_key(market, feature_set))
+    checked = features_key(market, feature_set)
+    key = checks_key(checked)
 
     @dg.multi_asset_check(
         name=key.to_python_identifier(),
@@ -94,7 +95,7 @@ def _features_checks(market: Market, feature_set: FeatureSet) -> dg.AssetChecksD
         seed = new_seed() if config.seed is None else config.seed
         looks = {look.__name__: partial(look, market, feature_set) for look in FEATURES_CHECKS}
         looks[parity.__name__] = partial(parity, market, feature_set, config.hours or sample_size(feature_set), seed)
-        yield from _made(context, key, looks)
+        yield from _made(context, key, looks, _speed(context.instance, checked))
 
     return checks
 
@@ -104,8 +105,15 @@ def _spec(key: dg.AssetKey, look: Callable[..., dg.AssetCheckResult]) -> dg.Asse
     return dg.AssetCheckSpec(look.__name__, asset=key, description=description)
 
 
-def _made(context: dg.AssetCheckExecutionContext, key: dg.AssetKey, looks: Mapping[str, Look]) -> Iterator[Made]:
+def _made(
+    context: dg.AssetCheckExecutionContext,
+    key: dg.AssetKey,
+    looks: Mapping[str, Look],
+    more_numbers: Mapping[str, dg.MetadataValue] | None = None,
+) -> Iterator[Made]:
     """The results of the selected checks, and a materialization of the asset that carries them if those are all.
+
+    more_numbers: for the materialization, besides those of the results.
 
     After a materialization by some of the checks, the UI would show the others as not evaluated.
 
@@ -128,10 +136,18 @@ def _made(context: dg.AssetCheckExecutionContext, key: dg.AssetKey, looks: Mappi
             wrong[name] = results[name].description or ""
         yield results[name]._replace(check_name=name, asset_key=key)
     if len(selected) == len(looks):
-        yield dg.AssetMaterialization(key, metadata=_numbers(results, errors=len(wrong)))
+        yield dg.AssetMaterialization(key, metadata=_numbers(results, errors=len(wrong)) | dict(more_numbers or {}))
     if wrong:
         with user_errors_fail_the_step():
             raise UserError(f"{', '.join(wrong)} failed: {' | '.join(dict.fromkeys(wrong.values()))}")
+
+
+def _speed(instance: dg.DagsterInstance, features: dg.AssetKey) -> dict[str, dg.MetadataValue]:
+    """How many hours a second the last run of features computed, if Dagster knows of one that computed any."""
+    event = instance.get_latest_materialization_event(features)
+    made = None if event is None else event.asset_materialization
+    speed = None if made is None else made.metadata.get("hours_per_second")
+    return {} if speed is None or not speed.value else {"last_run/hours_per_second": speed}
 
 
 def _is_error(result: dg.AssetCheckResult) -> bool:

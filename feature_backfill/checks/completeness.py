@@ -7,6 +7,7 @@ from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
+from feature_backfill.planning.counting import STORED
 
 
 def completeness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
@@ -29,5 +30,10 @@ def completeness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult
         passed=lost.empty,
         severity=dg.AssetCheckSeverity.WARN,
         description=text,
-        metadata={"hours": now.counts.as_dict(), "hours_lost": len(lost), **listed("lost", ranges(lost))},
+        metadata={
+            "hours": now.counts.as_dict(),
+            "rows_stored": now.counts.states.get(STORED, 0),
+            "hours_lost": len(lost),
+            **listed("lost", ranges(lost)),
+        },
     )

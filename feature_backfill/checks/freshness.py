@@ -8,13 +8,16 @@ After a backfill of old hours they would call a feature set fresh although its n
 import math
 
 import dagster as dg
+import pandas as pd
 
-from feature_backfill.checks.rows import hours_with_rows
+from feature_backfill.assets.run_events import LATE
+from feature_backfill.checks.rows import stored_rows
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import UserError
-from feature_backfill.hours import last_closed_hour
+from feature_backfill.hours import HOUR, last_closed_hour
 from feature_backfill.planning.standing import hours_between
 from feature_backfill.store.database import connect
+from feature_backfill.store.features import created_at
 from feature_backfill.store.ohlcv import ohlcv_extent
 
 
@@ -40,7 +43,8 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
         raise UserError(
             f"table {market.source.table} of {market.source.database} has no row of a closed hour; check what fills it"
         )
-    newest = hours_with_rows(market, feature_set)[-1]
+    with stored_rows(market, feature_set) as (connection, stored):
+        newest, made = stored[-1], created_at(connection, feature_set.key, stored[-1])
     ohlcv_ends = extent[1]
     behind, ohlcv_behind = hours_between(newest, closed), hours_between(ohlcv_ends, closed)
     causes = []
@@ -61,5 +65,12 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
             "hours_behind": behind,
             "ohlcv_hours_behind": ohlcv_behind,
             "hours_allowed": allowed,
+            **_lateness(newest, made),
         },
     )
+
+
+def _lateness(newest: pd.Timestamp, made: pd.Timestamp | None) -> dict[str, float]:
+    """How many seconds after the close of its bar the newest row was made; nothing if it was backfilled."""
+    late = None if made is None else made - (newest + HOUR)
+    return {} if late is None or late > LATE else {"seconds_late": late.total_seconds()}

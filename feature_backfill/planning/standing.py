@@ -14,7 +14,7 @@ class Standing:
 
     oldest, newest: stored hours. closed: the last closed hour by the clock. ohlcv_ends: the last closed hour of OHLCV.
     counts: of all hours of the feature set, see `whole_stretch`. computable: those that can be computed and are not
-    stored, ascending.
+    stored, ascending. skipped: lines that say which of the others are not stored, and why, see `skip_lines`.
     """
 
     oldest: pd.Timestamp
@@ -23,6 +23,7 @@ class Standing:
     ohlcv_ends: pd.Timestamp
     counts: HourCounts
     computable: pd.DatetimeIndex
+    skipped: tuple[str, ...] = ()
 
     @property
     def hours_behind(self) -> int:

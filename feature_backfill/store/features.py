@@ -120,6 +120,13 @@ def last_stored_hour(connection: duckdb.DuckDBPyConnection, feature_key: str) ->
     return None if hour is None else pd.Timestamp(hour)
 
 
+def created_at(connection: duckdb.DuckDBPyConnection, feature_key: str, hour: pd.Timestamp) -> pd.Timestamp | None:
+    """When the row of an hour was made, UTC-naive; None if it does not say. There must be such a row."""
+    query = f"SELECT created_at FROM {TABLE} WHERE feature_key = ? AND ts = ?"
+    moment = scalar(connection, query, [feature_key, hour])
+    return None if moment is None else pd.Timestamp(moment)
+
+
 def write_features(
     connection: duckdb.DuckDBPyConnection,
     feature_key: str,

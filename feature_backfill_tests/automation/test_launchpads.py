@@ -19,6 +19,7 @@ OPTIONS = {
     "small__import_files": {"small__import": {"files": []}},
     "compact_records": {"compact_records_op": {"dry_run": False}},
     "fetched__fetch": {"fetched__fetch_op": {"since": "", "awaited": ""}},
+    "small__report": {"small__report_op": {"days": 30, "features": []}},
     "small__checks": {"small__features__short_checks": {"hours": None, "seed": None}},
 }
 

@@ -16,8 +16,10 @@ from feature_backfill_tests.checks.evaluations import (
     executed,
     materialize,
 )
-from feature_backfill_tests.markets import TABLE, execute
+from feature_backfill_tests.markets import TABLE, execute, execute_on_target
 from feature_backfill_tests.runs import failures
+
+SPEED = "last_run/hours_per_second"
 
 
 @pytest.fixture
@@ -50,6 +52,20 @@ def test_the_job_makes_every_check_and_all_pass_on_a_good_market(run, market):
     }
     assert [evaluation.description for evaluation in evaluations if not evaluation.passed] == []
     assert not any(evaluation.blocking for evaluation in evaluations)
+
+
+def test_the_checks_of_features_carry_the_numbers_to_plot_from_run_to_run(run, market):
+    found = numbers(run())["short_checks"]
+    assert found["freshness/hours_behind"] <= 1  # another hour may have closed since
+    assert 0 < found["freshness/seconds_late"] < 2 * 3600
+    assert found["completeness/rows_stored"] == len(STORED)
+    assert 0 <= found["missing_values/rate_now"] < 0.5
+    assert found[SPEED] > 0
+
+
+def test_a_row_that_was_backfilled_says_nothing_of_how_late_rows_are(run, market):
+    execute_on_target(market, "UPDATE features SET created_at = created_at + INTERVAL 2 DAYS")
+    assert "freshness/seconds_late" not in numbers(run())["short_checks"]
 
 
 def test_a_warning_leaves_the_run_green_and_its_numbers_can_be_plotted(run, market):
@@ -94,10 +110,9 @@ def test_checks_without_their_databases_fail_in_one_line_for_each_asset(run, mar
     by_ohlcv, by_features = sorted(failures(result.all_events), key=len)
     assert by_ohlcv.startswith("continuity, sanity failed: no DuckDB file ")
     assert all(name in by_features.partition(" failed: no DuckDB file ")[0] for name in FEATURES_CHECKS)
-    assert numbers(result) == {
-        "ohlcv_checks": {"errors": 2, "warnings": 0},
-        "short_checks": {"errors": 6, "warnings": 0},
-    }
+    found = numbers(result)
+    assert found["ohlcv_checks"] == {"errors": 2, "warnings": 0}
+    assert found["short_checks"] == {"errors": 6, "warnings": 0, SPEED: found["short_checks"][SPEED]}
 
 
 def test_a_check_with_a_bug_does_not_hide_what_the_others_find(run, monkeypatch):

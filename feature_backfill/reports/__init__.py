@@ -1,0 +1,1 @@
+"""What a person looks at: the report of a feature set as one HTML file."""
