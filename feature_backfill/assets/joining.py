@@ -3,6 +3,7 @@
 import duckdb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from feature_backfill.config import FeatureSet, Market, asset_slug
 from feature_backfill.config.modules import feature_module
@@ -20,9 +21,15 @@ from feature_backfill.store.row_contents import agreement, values_at
 SAMPLE = 12
 """Rows that are computed once more where nothing else tells which OHLCV and lookback a key has."""
 
+MODULE_SAMPLE = 60
+"""Rows that are computed once more where a module may not be the one that the rows rest on."""
+
 RELATIVE, ABSOLUTE = 1e-6, 1e-8
 AGREEING_VALUES = 0.98
 """A row agrees if so many of its values differ by no more than RELATIVE of them plus ABSOLUTE."""
+
+ROUNDING = 1e-10
+"""How far a value may be off that the same module gives again, relative to the greatest of the sample."""
 
 
 def require_joinable(market: Market, feature_set: FeatureSet) -> None:
@@ -30,7 +37,8 @@ def require_joinable(market: Market, feature_set: FeatureSet) -> None:
 
     The contract of the key decides. What it does not say, because somebody else stored the rows or the OHLCV has moved,
     a sample of the rows does: most of them must be what the OHLCV gives with this lookback. Where the source of a
-    feature module was changed and its version was not, every row of the sample must be what the module gives now.
+    feature module was changed and its version was not, and where no module is recorded, every row of a sample must be
+    what the module gives now.
     """
     if not market.target_database.exists():
         return
@@ -43,13 +51,15 @@ def require_joinable(market: Market, feature_set: FeatureSet) -> None:
         changed = known.changed_modules(wanted) if known else []
         if known is None or (_says_all(known, market) and not changed):
             return
-        hours = stored_hours(connection, feature_set.key)
-        hours = hours[np.unique(np.linspace(0, len(hours) - 1, SAMPLE).astype(int))]
+        stored = stored_hours(connection, feature_set.key)
+        hours = stored[np.unique(np.linspace(0, len(stored) - 1, SAMPLE).astype(int))]
         rows = values_at(connection, feature_set.key, hours, known.names)
+        drawn = np.random.default_rng().choice(stored, min(len(stored), MODULE_SAMPLE), replace=False)
+        more = values_at(connection, feature_set.key, pd.DatetimeIndex(drawn).sort_values(), known.names)
     if not _says_all(known, market):
         _require_agreement(market, feature_set, rows)
-    for module in changed:
-        _require_same_values(market, feature_set, module, rows)
+    for module in changed if known.modules else wanted.modules:
+        _require_same_values(market, feature_set, module, more)
 
 
 def changed_modules(market: Market, feature_set: FeatureSet) -> list[str]:
@@ -102,21 +112,30 @@ def _require_agreement(market: Market, feature_set: FeatureSet, rows: pd.DataFra
 def _require_same_values(market: Market, feature_set: FeatureSet, module: ModuleIdentity, rows: pd.DataFrame) -> None:
     """Raise UserError if a module does not give the values of its features in some rows (hours x names)."""
     own = Catalog(()).extended([feature_module(module.name).module]).names(feature_set.timeframes)
-    agree = _agreement(market, feature_set, rows)
-    agree = agree.loc[:, agree.columns.isin(own)]
+    rows = rows.loc[:, rows.columns.isin(own)]
+    agree = _agreement(market, feature_set, rows, ROUNDING, ROUNDING * rows.abs().max().to_numpy(np.float64))
     other = agree.columns[~agree.all(axis=0)]
     if len(other):
         raise UserError(
             f"{module.name} gives other values than those stored under the key {feature_set.key}, for instance of "
-            f"{other[0]} at {agree.index[~agree[other[0]]][-1]}: its source was changed, and VERSION = "
+            f"{other[0]} at {agree.index[~agree[other[0]]][-1]}: what it computes was changed, and VERSION = "
             f"{module.version} was not. If OHLCV was corrected instead, recompute what is stale first, with the "
             "source as it was. Otherwise raise VERSION, and use another feature key, or start this one anew with "
             "feature-backfill retire-key"
         )
 
 
-def _agreement(market: Market, feature_set: FeatureSet, rows: pd.DataFrame) -> pd.DataFrame:
-    """Which values of rows (hours x names) are what OHLCV gives now, of the hours that can be computed."""
+def _agreement(
+    market: Market,
+    feature_set: FeatureSet,
+    rows: pd.DataFrame,
+    relative: float = RELATIVE,
+    absolute: float | NDArray[np.float64] = ABSOLUTE,
+) -> pd.DataFrame:
+    """Which values of rows (hours x names) are what OHLCV gives now, of the hours that can be computed.
+
+    absolute: for all names, or for each.
+    """
     first, last = feature_set.lookback.first_hour(rows.index[0]), rows.index[-1]
     columns = market.columns_of(feature_set)
     with connect(market.source.database, read_only=True) as connection:
@@ -124,5 +143,5 @@ def _agreement(market: Market, feature_set: FeatureSet, rows: pd.DataFrame) -> p
     hours, lookback = pd.DatetimeIndex(rows.index), feature_set.lookback
     result = compute_rows(ohlcv, hours, lookback, feature_set.timeframes, {}, feature_set.catalog)
     computed = result.features[rows.columns]
-    agree = agreement(rows.loc[computed.index].to_numpy(), computed.to_numpy(), RELATIVE, ABSOLUTE)
+    agree = agreement(rows.loc[computed.index].to_numpy(), computed.to_numpy(), relative, absolute)
     return pd.DataFrame(agree, index=computed.index, columns=rows.columns)

@@ -13,11 +13,15 @@ from feature_backfill.checks.recomputation import Recomputation
 from feature_backfill.checks.rows import stored_rows
 from feature_backfill.checks.tolerances import Departure, departures
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.errors import shortened
 from feature_backfill.store.row_contents import values_at
 
 FEWEST_HOURS, MOST_HOURS = 12, 60
 LOOKED_BACK_ON = 60 * 720
 """Hourly rows that the windows of a sample hold together, which bounds its time: about 2 s."""
+
+NAMED = 3
+"""So many features that depart the description names."""
 
 NEWEST_SHARE = 3
 """One in so many of the sample is among the newest: the rows that are traded on."""
@@ -74,8 +78,9 @@ def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.
     if findings:
         hours = ", ".join(str(finding.hour) for finding in findings[-3:])
         text += (
-            f"{len(findings)} depart from what OHLCV gives now, the newest {hours}: the check corrections tells "
-            "whether OHLCV was changed or the rows; recompute what is stale, or materialize the hours with overwrite"
+            f"{len(findings)} depart from what OHLCV gives now, the newest {hours}{_first_features(findings)}: the "
+            "check corrections tells whether OHLCV was changed; if not, the rows were, or what a feature module "
+            "computes. Recompute what is stale, or materialize the hours with overwrite"
         )
     return dg.AssetCheckResult(
         passed=not findings,
@@ -107,6 +112,12 @@ def _finding(again: Recomputation, hour: pd.Timestamp, row: dict[str, float]) ->
 def _as_stored(value: float, stored: float) -> float:
     """The value as the row can say it: strict JSON has null for an infinity too."""
     return math.nan if math.isnan(stored) and not math.isfinite(value) else value
+
+
+def _first_features(findings: list[Finding]) -> str:
+    """The features that depart in most hours, for a sentence."""
+    names = [str(line["feature"]) for line in _worst_features(findings)]
+    return f", in {shortened(names, NAMED)}" if names else ""
 
 
 def _worst_features(findings: list[Finding]) -> list[Line]:

@@ -27,7 +27,7 @@ from feature_backfill.store.ohlcv import read_ohlcv
 FOUND = 1
 """Exit code if a feature does not do what it declares."""
 
-UNSAID: tuple[BarRule, IfBad] = ("last", "skip")
+UNSAID: tuple[BarRule, IfBad] = ("last", "null")
 """What a bar makes of a column, and of its bad values, where nothing says so."""
 
 

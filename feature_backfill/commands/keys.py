@@ -32,6 +32,8 @@ def _fields(key: StoredKey) -> dict[str, Any]:
         "base_hours": contract.base_hours,
         "buffer_hours": contract.buffer_hours,
         "missing": contract.missing,
+        "modules": [str(module) for module in contract.modules],
+        "columns": list(contract.columns),
         "market": contract.ohlcv.market if contract.ohlcv else None,
         "ohlcv_database": contract.ohlcv.database if contract.ohlcv else None,
         "ohlcv_table": contract.ohlcv.table if contract.ohlcv else None,
@@ -44,8 +46,9 @@ def _line(key: StoredKey) -> str:
     contract = key.contract
     bars = f" on {' '.join(contract.used_timeframes)} bars"
     lookback = "" if contract.base_hours is None else f" from {contract.base_hours}+{contract.buffer_hours} hours"
+    own = f", those of {', '.join(map(str, contract.modules))} among them" if contract.modules else ""
     origin = f", {contract.ohlcv}" if contract.ohlcv else ", of an unknown market and lookback (no run has added a row)"
     return (
         f"{key.key}: {key.hours} hours, {key.first} .. {key.last}; {len(contract.names)} features{bars}{lookback}"
-        f"{origin}; missing values as {contract.missing}; {key.json_bytes / 1e6:.1f} MB of JSON"
+        f"{own}{origin}; missing values as {contract.missing}; {key.json_bytes / 1e6:.1f} MB of JSON"
     )

@@ -67,7 +67,10 @@ def _importable(names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]
     if repeated:
         raise ValueError(f"{', '.join(repeated)} is named twice; name each module once")
     if names and info.context:
-        search_modules_in(info.context["folder"])
+        try:
+            search_modules_in(info.context["folder"], names)
+        except UserError as error:
+            raise ValueError(str(error)) from error
     return names
 
 

@@ -4,6 +4,7 @@ To add a feature, write its function in the file of its family, put its name at 
 checks/oracle.py, and generate docs/features.md (see reference.py).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -105,9 +106,10 @@ class Catalog:
         catalog = self
         for module in modules:
             names = [feature.name for group in groups_of(module) for feature in group.features]
-            taken = {feature.name for feature in catalog.features}.intersection(names)
+            known = {feature.name.lower() for feature in catalog.features}
+            taken = [name for name in dict.fromkeys(names) if name.lower() in known]
             if taken:
-                raise DeclarationError(f"{module.__name__}: the name {', '.join(sorted(taken))} is taken; rename it")
+                raise DeclarationError(f"{module.__name__}: the name {', '.join(taken)} is taken; rename it")
             catalog = Catalog((*catalog.sections, *build_catalog(list(dict.fromkeys(names)), [module]).sections))
         return catalog
 
@@ -119,12 +121,13 @@ class Catalog:
 
 
 def groups_of(module: ModuleType) -> list[FeatureGroup]:
-    """The feature functions that a module defines, as they stand in it."""
-    return [
-        value
-        for value in vars(module).values()
-        if isinstance(value, FeatureGroup) and value.function.__module__ == module.__name__
-    ]
+    """The feature functions of a module, as they stand in it: its attributes, and the items of its lists and tuples."""
+    found = {}
+    for value in vars(module).values():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(item, FeatureGroup):
+                found[id(item)] = item
+    return list(found.values())
 
 
 def build_catalog(order: Sequence[str], modules: Iterable[ModuleType]) -> Catalog:
@@ -152,10 +155,16 @@ def _problems(order: Sequence[str], groups: Sequence[FeatureGroup]) -> Iterator[
             yield f"{group.label} declares no features"
         for feature in group.features:
             declared.setdefault(feature.name, []).append(group.label)
+            if not re.fullmatch(r"[A-Za-z]\w*", feature.name, re.ASCII):
+                yield f"{group.label} declares {feature.name!r}: a name has letters, digits and underscores"
             if feature.min_bars < 1:
                 yield f"{group.label} declares {feature.name} with min_bars={feature.min_bars}: it must be 1 or more"
             if not feature.summary:
                 yield f"{group.label} declares {feature.name} without a summary"
+    for lower, times in Counter(name.lower() for name in declared).items():
+        if times > 1:
+            alike = " and ".join(name for name in declared if name.lower() == lower)
+            yield f"{alike} differ in case only, which SQL does not see"
     for name, labels in declared.items():
         if len(labels) > 1:
             yield f"{name} is declared {len(labels)} times: by {' and '.join(labels)}"

@@ -17,11 +17,12 @@ from feature_backfill.engine.bars import (
     bars_of_grid,
     epoch_hours,
     grid_bounds,
+    names_of,
     normalized_ohlcv,
 )
 from feature_backfill.engine.catalog import BUILT_IN, Catalog, Section, catalog_with
 from feature_backfill.engine.columns import Column
-from feature_backfill.engine.feature import FeatureGroup
+from feature_backfill.engine.feature import DeclarationError, FeatureGroup
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.lookbacks import Lookbacks, lookbacks_of
 from feature_backfill.engine.soundness import SkipKind, SkipReason, skip_reasons
@@ -98,6 +99,9 @@ def compute_rows(
     order. The skip reasons are SkipReason objects.
     Raises DeclarationError if a function reads a column that the rows do not have, or breaks its declaration.
     """
+    lacking = [name for name in catalog.columns if name not in names_of(rows.columns)]
+    if lacking:
+        raise DeclarationError(f"features read the column {', '.join(lacking)}; say in columns what it is")
     names = catalog.names(timeframes)
     skipped = pd.concat(
         [skip_reasons(hours, rows, lookback, timeframes), _lacking_bars(hours, lookback, bars, timeframes)]

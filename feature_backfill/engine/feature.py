@@ -77,21 +77,31 @@ class FeatureGroup:
                 f"{self.label} declares {len(self.features)} features ({names}) and returns {len(columns)} columns"
             )
         for feature, column in zip(self.features, columns, strict=True):
+            if not isinstance(column, np.ndarray) or column.dtype.kind not in "fiub":
+                what = f"{column.dtype} array" if isinstance(column, np.ndarray) else type(column).__name__
+                raise DeclarationError(
+                    f"{self.label} returns a {what} as {feature.name}; return a numpy array of real numbers"
+                )
             if np.shape(column) != (len(lookbacks),):
                 raise DeclarationError(
                     f"{self.label} returns an array of shape {np.shape(column)} as {feature.name}; "
-                    f"it must hold one value for each of {len(lookbacks)} lookbacks"
+                    f"it must hold one value for each of {len(lookbacks)} lookbacks{self._hint}"
                 )
         return columns
 
     def at_hours(self, lookbacks: Lookbacks) -> Iterable[Floats]:
         """One column a feature, one value a target hour; NaN where one of the bars that it reads lacks a column."""
+        lookbacks.windows.declared = self.columns
         values = self(lookbacks) if self.argument is Lookbacks else map(lookbacks.at_hours, self(lookbacks.windows))
         return map(partial(self._without_lacking, lookbacks), self.features, values) if self.columns else values
 
     def _without_lacking(self, lookbacks: Lookbacks, feature: Feature, values: Floats) -> Floats:
         lacking = np.logical_or.reduce([lookbacks.lacks(column, feature.reads) for column in self.columns])
         return np.where(lacking, np.nan, values)
+
+    @property
+    def _hint(self) -> str:
+        return ", which at_hours() makes of one for each window" if self.argument is Lookbacks else ""
 
     @property
     def label(self) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from feature_backfill.engine.bars import Bars, BarValues, Booleans, Floats, Integers, bars_since
 from feature_backfill.engine.columns import Column
 from feature_backfill.engine.lookback import Lookback
-from feature_backfill.engine.windows import OhlcvWindows
+from feature_backfill.engine.windows import OhlcvWindows, locked
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Lookbacks:
             laid = values[places]
             laid[:, 0] = own
             arrays.append(laid.ravel())
-        series = Bars(self.windows.series.length, 0, BarValues.of(arrays, oldest.columns))
+        series = Bars(self.windows.series.length, 0, BarValues.of(map(locked, arrays), oldest.columns))
         windows = OhlcvWindows(series, self.windows.labels[window], bars, step=bars)
         return Lookbacks(windows, np.arange(len(window)), oldest)
 
     def lacks(self, column: str, bars: int) -> Booleans:
         """Whether a further column is NaN in one of the newest bars of each target hour."""
-        absent = np.isnan(self.windows.column(column))
+        absent = np.isnan(self.windows.series.values.columns[column])
         newer = min(bars, self.windows.bars - 1)
         found = np.zeros(len(self), dtype=bool)
         if newer and absent.any():
@@ -91,11 +91,11 @@ def lookbacks_of(
     missing = lookback.missing_from_oldest_bar(targets, bars.length)
     partial = bars_since(grid, first_hour, bars.length, bars.labels[oldest], bars.length - missing, columns)
     oldest_bars = (
-        np.where(missing > 0, piece, whole[oldest])
+        locked(np.where(missing > 0, piece, whole[oldest]))
         for piece, whole in zip(partial.arrays, bars.values.arrays, strict=True)
     )
     span = slice(int(oldest[0]), int(newest[-1]) + 1)
-    series = Bars(bars.length, int(bars.labels[span.start]), bars.values.each(lambda values: values[span]))
+    series = Bars(bars.length, int(bars.labels[span.start]), bars.values.each(lambda values: locked(values[span])))
     windows = OhlcvWindows(series, bars.labels[newest[0] : newest[-1] + 1], kept)
     return Lookbacks(
         windows,

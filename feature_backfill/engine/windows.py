@@ -4,7 +4,7 @@
 copied, their tails are strided views. `OhlcvWindows` adds open, high, low and volume.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property, wraps
 from typing import Any, TypeVar
 
@@ -17,6 +17,18 @@ from feature_backfill.engine.sums import mean, sd, total
 Shared = TypeVar("Shared", bound=Callable[[Any], Any])
 
 
+def locked(values: Any) -> Any:
+    """The array, or the arrays of a tuple, which nobody can change any more: several features read them."""
+    for array in values if isinstance(values, tuple) else (values,):
+        array.setflags(write=False)
+    return values
+
+
+def series(function: Callable[[Any], Floats]) -> "cached_property[Floats]":
+    """An array that is made of windows when it is first read, and kept."""
+    return cached_property(wraps(function)(lambda windows: locked(function(windows))))
+
+
 def shared(function: Shared) -> Shared:
     """Compute a function of Windows or Lookbacks, of which several features make use, once for each of them."""
 
@@ -24,7 +36,7 @@ def shared(function: Shared) -> Shared:
     def remembered(lookbacks: Any) -> Any:
         results = vars(lookbacks).setdefault("shared_results", {})
         if function not in results:
-            results[function] = function(lookbacks)
+            results[function] = locked(function(lookbacks))
         return results[function]
 
     return remembered  # type: ignore[return-value]
@@ -136,57 +148,57 @@ class Windows:
         if bars > self.bars:
             raise TooFewBarsError(f"{bars} bars are read of lookbacks that keep {self.bars}")
 
-    @cached_property
+    @series
     def previous_close(self) -> Floats:
         """C_{i-1}."""
         return np.r_[np.nan, self.close[:-1]]
 
-    @cached_property
+    @series
     def change(self) -> Floats:
         """C_i - C_{i-1}."""
         return self.close - self.previous_close
 
-    @cached_property
+    @series
     def log_return(self) -> Floats:
         """ln(C_i / C_{i-1})."""
         return np.log(self.close / self.previous_close)
 
-    @cached_property
+    @series
     def simple_return(self) -> Floats:
         """C_i / C_{i-1} - 1."""
         return self.close / self.previous_close - 1
 
-    @cached_property
+    @series
     def last_close(self) -> Floats:
         """C_T, one a lookback."""
         return self.last(self.close)
 
-    @cached_property
+    @series
     def close_mean_20(self) -> Floats:
         """Mean of 20 closes in numpy's order of summation."""
         return mean(self.tail(self.close, 20))
 
-    @cached_property
+    @series
     def close_sd_20(self) -> Floats:
         """Sample standard deviation of 20 closes."""
         return sd(self.tail(self.close, 20))
 
-    @cached_property
+    @series
     def sma_20(self) -> Floats:
         """Mean of 20 closes, exactly the close where all are equal."""
         return np.where(self.flat(self.close, 20), self.last_close, self.close_mean_20)
 
-    @cached_property
+    @series
     def ema_12(self) -> Floats:
         """Bias-corrected exponential mean of the close, span 12."""
         return self.weighted_sum(self.close, exponential_weights(12, self.bars))
 
-    @cached_property
+    @series
     def close_sorted_20(self) -> Floats:
         """20 x lookbacks: the last 20 closes in ascending order."""
         return np.ascontiguousarray(np.sort(self.tail(self.close, 20).T, axis=-1).T)
 
-    @cached_property
+    @series
     def return_sd_20(self) -> Floats:
         """Sample standard deviation of 20 log returns."""
         return sd(self.tail(self.log_return, 20))
@@ -195,40 +207,40 @@ class Windows:
 class OhlcvWindows(Windows):
     """Lookbacks of `bars` bars over a series of bars; the other arguments are those of Windows."""
 
-    def __init__(self, series: Bars, labels: Integers, bars: int, step: int = 1):
-        values = series.values
+    def __init__(self, bars_seen: Bars, labels: Integers, bars: int, step: int = 1):
+        values = bars_seen.values
         super().__init__(values.close, labels, bars, step)
-        self.series = series
+        self.series = bars_seen
+        self.declared: Sequence[str] = ()
         self.open, self.high, self.low, self.volume = values.open, values.high, values.low, values.volume
 
     def column(self, name: str) -> Floats:
         """A further column of the series. Raises UndeclaredColumnError if the function has not declared it."""
-        try:
-            return self.series.values.columns[name]
-        except KeyError:
-            raise UndeclaredColumnError(f"the column {name} is read without being declared") from None
+        if name not in self.declared:
+            raise UndeclaredColumnError(f"the column {name} is read without being declared")
+        return self.series.values.columns[name]
 
-    @cached_property
+    @series
     def typical_price(self) -> Floats:
         """(H + L + C) / 3."""
         return (self.high + self.low + self.close) / 3
 
-    @cached_property
+    @series
     def dollar_volume(self) -> Floats:
         """C V."""
         return self.close * self.volume
 
-    @cached_property
+    @series
     def true_range(self) -> Floats:
         """max(H, C_{i-1}) - min(L, C_{i-1})."""
         return np.maximum(self.high, self.previous_close) - np.minimum(self.low, self.previous_close)
 
-    @cached_property
+    @series
     def atr_14(self) -> Floats:
         """Plain mean (not Wilder's) of the last 14 true ranges; needs 15 bars."""
         return mean(self.tail(self.true_range, 14))
 
-    @cached_property
+    @series
     def turnover_20(self) -> Floats:
         """Sum of the dollar volume of 20 bars."""
         return self.sum(self.dollar_volume, 20)

@@ -62,6 +62,8 @@ def claim_key(connection: duckdb.DuckDBPyConnection, feature_key: str, wanted: K
             *((ohlcv.market, ohlcv.database, ohlcv.table) if ohlcv else (None, None, None)),
         ],
     )
+    if has_table(connection, MODULES_TABLE):  # also of a key whose rows somebody has deleted
+        connection.execute(f"DELETE FROM {MODULES_TABLE} WHERE feature_key = ?", [feature_key])
     if contract.modules:
         _record_modules(connection, feature_key, contract)
     return contract
@@ -71,7 +73,7 @@ def _record_modules(connection: duckdb.DuckDBPyConnection, feature_key: str, con
     _create_table(connection, MODULES_TABLE, _MODULES_COLUMNS, _KEYS_PRIMARY_KEY)
     parts = ([getattr(module, part) for module in contract.modules] for part in ("name", "version", "source"))
     connection.execute(
-        f"INSERT OR REPLACE INTO {MODULES_TABLE} VALUES (?, ?, ?, ?, ?)", [feature_key, *parts, list(contract.columns)]
+        f"INSERT INTO {MODULES_TABLE} VALUES (?, ?, ?, ?, ?)", [feature_key, *parts, list(contract.columns)]
     )
 
 

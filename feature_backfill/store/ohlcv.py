@@ -273,7 +273,7 @@ def _column_types(connection: duckdb.DuckDBPyConnection, table: str, further: Se
     if lacking:
         raise UserError(f"{place} is no OHLCV table: it lacks {', '.join(lacking)}; it has {', '.join(columns)}")
     if absent:
-        raise UserError(f"{place} lacks the column {', '.join(absent)} of the YAML; it has {', '.join(columns)}")
+        raise UserError(f"{place} lacks the further column {', '.join(absent)}; it has {', '.join(columns)}")
     raise UserError(f"the timestamp of {place} is {types['timestamp']}; it must be TIMESTAMP (UTC) or TIMESTAMPTZ")
 
 

@@ -74,7 +74,7 @@ def values_at(
 
 
 def agreement(
-    values: NDArray[np.float64], expected: NDArray[np.float64], relative: float, absolute: float
+    values: NDArray[np.float64], expected: NDArray[np.float64], relative: float, absolute: float | NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Which values of rows are the expected ones, up to `relative` of the expected value plus `absolute`.
 

@@ -13,6 +13,7 @@ from feature_backfill.checks.parity import parity
 from feature_backfill.cli import main
 from feature_backfill.config import modules
 from feature_backfill.definitions import defs
+from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.markets import (
     LAST,
@@ -56,15 +57,22 @@ COLUMN = ("--column", "taker", "sum", "skip")
 OWN = [f"{name}_{timeframe}" for timeframe in ("1H", "4H") for name in ("desk_change_2", "desk_taker")]
 
 
+def forget_modules():
+    """Have modules imported again, as a new process would."""
+    for name in ("desk_features", "desk_helper"):
+        sys.modules.pop(name, None)
+    modules._meant.clear()
+    modules.feature_module.cache_clear()
+    modules.catalog_of.cache_clear()
+
+
 def write_module(
     folder, *, version="1", name="desk_change_2", summary="change", formula="100 * (w.last_close / before - 1)"
 ):
-    """Write the module, and forget it as a new process would."""
+    """Write the module, and forget the one before."""
     text = MODULE.format(version=version, name=name, summary=summary, formula=formula)
     (folder / "desk_features.py").write_text(text)
-    sys.modules.pop("desk_features", None)
-    modules.feature_module.cache_clear()
-    modules.catalog_of.cache_clear()
+    forget_modules()
 
 
 @pytest.fixture
@@ -77,8 +85,7 @@ def market(tmp_path, monkeypatch, dagster_home):
     execute(market, f"ALTER TABLE {TABLE} ADD COLUMN taker DOUBLE")
     execute(market, f"UPDATE {TABLE} SET taker = volume / 3")
     yield market
-    modules.feature_module.cache_clear()
-    modules.catalog_of.cache_clear()
+    forget_modules()
 
 
 def run(*flags, hours=(LAST - 3 * HOUR, LAST), key="desk"):
@@ -193,9 +200,7 @@ def test_comments_and_docstrings_are_no_change(market, tmp_path, capsys):
     assert with_module() == 0
     file = tmp_path / "desk_features.py"
     file.write_text("# A comment.\n" + file.read_text().replace("Features of a desk.", "Other words."))
-    sys.modules.pop("desk_features")
-    modules.feature_module.cache_clear()
-    modules.catalog_of.cache_clear()
+    forget_modules()
     assert with_module(hours=(LAST - 5 * HOUR, LAST)) == 0
     assert capsys.readouterr().err == ""
 
@@ -254,7 +259,7 @@ def test_a_column_that_nobody_described_or_that_lacks_is_named(market, capsys):
     )
     execute(market, f"ALTER TABLE {TABLE} DROP COLUMN taker")
     assert with_module() == 2
-    assert "lacks the column taker of the YAML" in capsys.readouterr().err
+    assert "lacks the further column taker; it has" in capsys.readouterr().err
 
 
 def test_a_yaml_names_a_module_beside_it(market, tmp_path, monkeypatch, capsys):
@@ -262,9 +267,7 @@ def test_a_yaml_names_a_module_beside_it(market, tmp_path, monkeypatch, capsys):
     configure(desk_market(tmp_path), configs)
     (tmp_path / "desk_features.py").rename(configs / "desk_features.py")
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(tmp_path)])
-    modules.catalog_of.cache_clear()
-    modules.feature_module.cache_clear()
-    sys.modules.pop("desk_features", None)
+    forget_modules()
     assert main(["check-config"]) == 0
     assert main(["run", "--feature-key", "desk", *window(LAST - HOUR, LAST)]) == 0
     assert "computed 2 hours of 224 features" in capsys.readouterr().out
@@ -283,9 +286,7 @@ def test_a_module_that_breaks_stops_its_own_market_only(market, tmp_path):
     configure(small_market(tmp_path, name="other", target_database="other.duckdb"), configs)
     assert desk_key(defs()) in executable(defs())
     (tmp_path / "desk_features.py").write_text("1 +")
-    sys.modules.pop("desk_features")
-    modules.feature_module.cache_clear()
-    modules.catalog_of.cache_clear()
+    forget_modules()
     assert desk_key(defs()) not in executable(defs())
     assert dg.AssetKey(["other", "features", "short"]) in executable(defs())
 
@@ -300,3 +301,62 @@ def desk_key(definitions):
 def executable(definitions):
     graph = definitions.resolve_asset_graph()
     return graph.executable_asset_keys
+
+
+def test_a_helper_that_changed_the_values_is_noticed(market, tmp_path, capsys):
+    helper = tmp_path / "desk_helper.py"
+    helper.write_text("FACTOR = 100\n")
+    source = (tmp_path / "desk_features.py").read_text()
+    text = source.replace("VERSION = 1", "import desk_helper\n\nVERSION = 1").replace(
+        "100 * (", "desk_helper.FACTOR * ("
+    )
+    (tmp_path / "desk_features.py").write_text(text)
+    forget_modules()
+    assert with_module() == 0
+    helper.write_text("FACTOR = 200\n")
+    forget_modules()
+    assert with_module(hours=(LAST - 5 * HOUR, LAST)) == 2
+    assert "desk_features gives other values than those stored under the key desk" in capsys.readouterr().err
+
+
+def test_a_small_value_that_changed_is_noticed(market, tmp_path, capsys):
+    write_module(tmp_path, formula="1e-10 * (w.last_close / before - 1)")
+    assert with_module() == 0
+    write_module(tmp_path, formula="2e-10 * (w.last_close / before - 1)")
+    assert with_module(hours=(LAST - 5 * HOUR, LAST)) == 2
+    assert "gives other values than those stored" in capsys.readouterr().err
+
+
+def test_rows_without_their_contract_are_compared_with_the_module(market, tmp_path, capsys):
+    assert with_module() == 0
+    for table in ("feature_keys", "feature_key_modules"):
+        execute_on_target(market, f"DROP TABLE {table}")
+    write_module(tmp_path, version="2", formula="3 * (w.last_close / before - 1)")
+    assert with_module(hours=(LAST - 5 * HOUR, LAST)) == 2
+    assert "desk_features gives other values than those stored under the key desk" in capsys.readouterr().err
+
+
+def test_a_key_whose_rows_were_deleted_may_become_another(market):
+    assert with_module() == 0
+    execute_on_target(market, "DELETE FROM features")
+    assert run(key="desk") == 0
+    assert run(key="desk", hours=(LAST - 5 * HOUR, LAST)) == 0
+
+
+def test_two_folders_with_one_module_name_are_refused(market, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "desk_features.py").write_text((tmp_path / "desk_features.py").read_text())
+    desk_market(tmp_path)
+    with pytest.raises(UserError, match="two folders have a feature module desk_features: "):
+        desk_market(other)
+
+
+def test_keys_shows_modules_and_columns(market, capsys):
+    assert with_module() == 0
+    capsys.readouterr()
+    assert main(["keys", "--feat-duckdb", "features.duckdb", "--json"]) == 0
+    (key,) = json.loads(capsys.readouterr().out)
+    assert (key["modules"], key["columns"]) == (["desk_features version 1"], ["taker: sum, skip if bad"])
+    assert main(["keys", "--feat-duckdb", "features.duckdb"]) == 0
+    assert "those of desk_features version 1 among them" in capsys.readouterr().out

@@ -206,7 +206,7 @@ def returning(make):
         (lambda w: [w.last_close] * 3, r"declares 2 features \(first, second\) and returns 3 columns"),
         (
             lambda w: (w.last_close, 0.0),
-            r"returns an array of shape \(\) as second; it must hold one value for each of",
+            "returns a float as second; return a numpy array of real numbers",
         ),
         (lambda w: 0.0, r"declares 2 features \(first, second\) and returns 1 columns"),
         (lambda w: np.zeros((2, len(w))), "declares 2 features .* and returns 1 columns"),

@@ -100,7 +100,7 @@ def test_a_column_that_ohlcv_lacks_is_an_error():
     ohlcv = market(100)
     with pytest.raises(ValueError, match="OHLCV lacks the column taker"):
         compute_features(ohlcv.drop(columns="taker"), ohlcv["timestamp"][60:], 48, modules=[sound], columns=[TAKER])
-    with pytest.raises(DeclarationError, match=r"sound\.taker_share: the column taker is read without being declared"):
+    with pytest.raises(DeclarationError, match="features read the column taker; say in columns what it is"):
         compute_features(ohlcv, ohlcv["timestamp"][60:], 48, modules=[sound])
 
 
@@ -179,3 +179,75 @@ def test_columns_become_bars_as_the_oracle_has_it(rule, if_bad, base_hours, bars
 def test_built_in_features_are_one_section():
     assert len(BUILT_IN.sections) == 1
     assert BUILT_IN.columns == ()
+
+
+def test_functions_made_by_others_and_listed_are_found():
+    made = module("mine")
+    made.one = close_of("one")
+    made.more = [close_of("two"), close_of("three")]
+    assert [feature.name for feature in Catalog(()).extended([made]).features] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["CLOSE_SMA_20"], "the name CLOSE_SMA_20 is taken; rename it"),
+        (["mine", "Mine"], "mine and Mine differ in case only, which SQL does not see"),
+        (['a "b"'], "a name has letters, digits and underscores"),
+    ],
+)
+def test_names_that_sql_would_mix_up_are_refused(names, message):
+    made = module("some_module")
+    made.features = [close_of(name) for name in names]
+    with pytest.raises(DeclarationError, match=message):
+        catalog_with([made])
+
+
+def test_no_function_can_change_what_others_see():
+    @computes(Feature("capped", 1, "x"))
+    def capped(w: Windows):
+        w.close[w.close > 0] = 1
+        return w.last_close
+
+    @computes(Feature("doubled", 2, "x"))
+    def doubled(w: Windows):
+        w.log_return[:] *= 2
+        return w.last(w.log_return)
+
+    @computes(Feature("loud", 1, "x"))
+    def loud(w: OhlcvWindows):
+        w.volume[:] = 0
+        return w.last(w.volume)
+
+    ohlcv = market(200)
+    for group in (capped, doubled, loud):
+        with pytest.raises(ValueError, match="read-only"):
+            features_of(Catalog(()).extended([module("mine", group)]), ohlcv, ohlcv["timestamp"][100:], 48)
+
+
+def test_a_column_is_seen_by_the_functions_only_that_declare_it():
+    @computes(Feature("sly", 1, "x"))
+    def sly(w: OhlcvWindows):
+        return w.last(w.column("taker"))
+
+    ohlcv = market(200)
+    with pytest.raises(DeclarationError, match="sly: the column taker is read without being declared"):
+        compute_features(ohlcv, ohlcv["timestamp"][100:], 48, modules=[sound, module("mine", sly)], columns=[TAKER])
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (lambda w: w.last_close.astype(complex), "complex128 array"),
+        (lambda w: pd.Series(w.last_close), "Series"),
+        (lambda w: w.last_close.astype(str), r"<U\d+ array"),
+    ],
+)
+def test_a_result_that_is_no_array_of_numbers_is_named(values, what):
+    @computes(Feature("odd", 1, "x"))
+    def odd(w: Windows):
+        return values(w)
+
+    ohlcv = market(200)
+    with pytest.raises(DeclarationError, match=f"odd returns a {what} as odd; return a numpy array of real numbers"):
+        features_of(Catalog(()).extended([module("mine", odd)]), ohlcv, ohlcv["timestamp"][100:], 48)

@@ -81,7 +81,7 @@ class Examination:
         ]
         own = values[[f"{feature.name}_{timeframe}" for timeframe in timeframes]]
         if own.isna().to_numpy().all():
-            problem = problem or f"has no value at any hour, though it needs no more than {feature.min_bars} bars"
+            problem = problem or f"has no value at any hour of {self.scene.name}"
         notes = (*self._constant(own), *self._alike(own))
         if not timeframes:
             return Verdict(feature.name, problem, notes, microseconds=microseconds)

@@ -21,11 +21,16 @@ HOURS = 1500
 """Length of the synthetic market beyond the lookback, and the most hours that are taken of a real one."""
 
 FEWEST_TARGETS = 100
-PROBES = 8
-"""Target hours, spread over all of them, that are looked at one by one."""
+PROBES = 24
+"""Target hours, spread over all of them, that are looked at one by one: each hour of the day, and all weekdays."""
 
 Hours = tuple[pd.Timestamp, pd.Timestamp]
 """A first and a last hour."""
+
+SYNTHETIC = "the synthetic market"
+
+BAD_EVERY = 331
+"""One in so many hours of a synthetic further column has no value, if features are to be null then."""
 
 FIRST_HOUR = pd.Timestamp("2024-01-01")
 
@@ -47,9 +52,19 @@ class Scene:
 
     @property
     def probes(self) -> pd.DatetimeIndex:
-        """Some of the targets, spread evenly but for the first and the last, at different hours of the day."""
+        """Some of the targets, spread over all but the first and the last; at each hour of the day, if there is one."""
         places = np.linspace(0, len(self.targets) - 1, PROBES + 2).astype(int)[1:-1]
-        return self.targets[np.unique(places)]
+        hours = np.arange(len(places)) * 7 % 24
+        found = [
+            int(np.argmin(np.abs(np.arange(len(self.targets)) - place) + 48 * (self.targets.hour != hour)))
+            for place, hour in zip(places, hours, strict=True)
+        ]
+        return self.targets[np.unique(found)]
+
+    @property
+    def few_probes(self) -> pd.DatetimeIndex:
+        """One in three of the probes, for what shows at any of them."""
+        return self.probes[::3]
 
     def values(
         self,
@@ -97,7 +112,10 @@ def synthetic_scene(columns: Sequence[Column], lookback: Lookback, timeframes: S
     """A synthetic market, with random positive values in the further columns."""
     ohlcv = synthetic_ohlcv(FIRST_HOUR, lookback.hours + HOURS, seed=10)
     ohlcv = ohlcv.assign(**_random_columns(names_of(columns), ohlcv, seed=13))
-    return scene_of("the synthetic market", ohlcv, columns, lookback, timeframes)
+    for column in columns:
+        if column.if_bad == "null":
+            ohlcv.loc[ohlcv.index % BAD_EVERY == BAD_EVERY // 2, column.name] = np.nan
+    return scene_of(SYNTHETIC, ohlcv, columns, lookback, timeframes)
 
 
 def scene_of(

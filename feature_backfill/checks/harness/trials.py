@@ -64,7 +64,7 @@ def looks_ahead(scene: Scene, group: FeatureGroup, values: pd.DataFrame) -> Iter
 def looks_before_its_lookback(scene: Scene, group: FeatureGroup, values: pd.DataFrame) -> Iterator[Finding]:
     """Other rows before the lookback of an hour must not change values from that hour on."""
     different = pd.DataFrame(False, index=values.index, columns=values.columns)
-    for probe in scene.probes:
+    for probe in scene.few_probes:
         changed = scene.values(group, changed=(pd.Timestamp.min, scene.lookback.first_hour(probe) - HOUR))
         different |= _differ(changed, values) & (values.index >= probe).reshape(-1, 1)
     for feature, name, hour in _first_of_each(group, scene, different):
@@ -78,7 +78,7 @@ def looks_before_its_lookback(scene: Scene, group: FeatureGroup, values: pd.Data
 
 def depends_on_batch(scene: Scene, group: FeatureGroup, values: pd.DataFrame) -> Iterator[Finding]:
     """An hour computed alone must have the value that it has among others."""
-    alone = pd.concat([scene.values(group, targets=pd.DatetimeIndex([probe])) for probe in scene.probes])
+    alone = pd.concat([scene.values(group, targets=pd.DatetimeIndex([probe])) for probe in scene.few_probes])
     for feature, name, hour in _first_of_each(group, scene, _differ(alone, values.loc[alone.index])):
         yield Finding(
             feature,
@@ -109,7 +109,7 @@ def _with_other_bars_before(
 ) -> pd.DataFrame:
     """Probes x features of a timeframe: which change with the bars before the newest so many."""
     length = HOURS_PER_BAR[timeframe]
-    probes = scene.probes if reads < scene.lookback.bars(length) else scene.probes[:0]
+    probes = scene.few_probes if reads < scene.lookback.bars(length) else scene.few_probes[:0]
     changed = [scene.values(group, probes[:0], timeframes=[timeframe])]
     for hour, probe in zip(epoch_hours(probes).tolist(), probes, strict=True):
         last = probe - (hour % length + reads * length) * HOUR
@@ -123,7 +123,7 @@ def needs_more_than_declared(scene: Scene, group: FeatureGroup, values: pd.DataF
     bars = sorted({feature.min_bars for feature in group.features})
     try:
         for count in bars:
-            scene.values(group, targets=scene.probes[-1:], timeframes=["1H"], lookback=Lookback(count))
+            scene.values(group, targets=scene.few_probes[-1:], timeframes=["1H"], lookback=Lookback(count))
     except Exception as error:  # whatever a user's function raises
         for feature in group.features:
             yield Finding(feature.name, f"fails in a lookback of {count} bars: {said(error, group)}")
@@ -136,7 +136,7 @@ def differs_from_reference(scene: Scene, group: FeatureGroup, values: pd.DataFra
     columns = [column for column in scene.columns if column.name in group.columns]
     catalog, found = Catalog((Section(group.features, (group,)),)), set()
     rows = oracle.hourly_rows(scene.ohlcv, names_of(columns))
-    for probe in scene.probes:
+    for probe in scene.few_probes:
         bars = oracle.bars_of_hour(
             rows,
             probe.to_pydatetime(),

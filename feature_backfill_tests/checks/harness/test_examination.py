@@ -12,7 +12,7 @@ from feature_backfill.errors import UserError
 from feature_backfill_tests.desk import cheats, sound
 
 TAKER = Column("taker", "sum", "skip")
-LOOKBACK, TIMEFRAMES = Lookback(240), ("1H", "4H")
+LOOKBACK, TIMEFRAMES = Lookback(120), ("1H", "4H")
 
 PROBLEMS = {
     "uses_the_next_bar": "looks ahead: later rows change uses_the_next_bar_1H at ",
@@ -26,7 +26,7 @@ PROBLEMS = {
     "reads_an_undeclared_column": "cheats.undeclared: the column taker is read without being declared; add it to ",
     "fails_in_short_lookbacks": "fails in a lookback of 2 bars: cheats.too_few_bars: 10 bars are read of lookbacks ",
     "reads_the_partial_bar": "depends on rows before its lookback: they change reads_the_partial_bar_4H at ",
-    "never_has_a_value": "has no value at any hour, though it needs no more than 1 bars",
+    "never_has_a_value": "has no value at any hour of the synthetic market",
 }
 
 
@@ -80,10 +80,10 @@ def test_a_market_of_ones_own_with_gaps_is_tried_too(scene):
     ohlcv = scene.ohlcv.drop(index=range(400, 420))
     ohlcv.loc[900, "taker"] = np.inf
     with_gap = scene_of("mine", ohlcv, [TAKER], LOOKBACK, TIMEFRAMES)
-    assert len(with_gap.targets) == len(scene.targets) - 20 - 239 - 240
+    assert len(with_gap.targets) == len(scene.targets) - 20 - 119 - 120
     assert [verdict.problem for verdict in Examination(with_gap).of(groups_of(sound))] == [""] * 4
 
 
 def test_a_market_that_is_too_short_is_refused(scene):
-    with pytest.raises(UserError, match=r"of mine only 61 hours can be computed with a lookback of 240 hours.* 100;"):
-        scene_of("mine", scene.ohlcv[:300], [TAKER], LOOKBACK, TIMEFRAMES)
+    with pytest.raises(UserError, match=r"of mine only 61 hours can be computed with a lookback of 120 hours.* 100;"):
+        scene_of("mine", scene.ohlcv[:180], [TAKER], LOOKBACK, TIMEFRAMES)
