@@ -17,7 +17,7 @@ from feature_backfill.assets.broken import ShownAsBroken, broken_assets, shown_a
 from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
-from feature_backfill.assets.target import target_database, target_key
+from feature_backfill.assets.target import TARGETS, target_databases
 from feature_backfill.automation.broken import broken_check, broken_sensor
 from feature_backfill.automation.checks import checks_job, checks_schedule
 from feature_backfill.automation.compaction import compaction_job
@@ -57,7 +57,7 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
     market_definitions = [_market_definitions(market) for market in markets]
     rest = dg.Definitions(
         jobs=[compaction_job()],
-        resources={"progress": progress or ProgressListener()},
+        resources={"progress": progress or ProgressListener(), TARGETS: target_databases()},
         executor=dg.in_process_executor,
     )
     return dg.Definitions.merge(*market_definitions, rest)
@@ -81,17 +81,23 @@ def _market_definitions(market: Market) -> dg.Definitions:
         sensors.append(incremental_sensor(market, feature_set, job))
     return dg.Definitions(
         assets=[
-            ohlcv_asset(market),
+            *_unexecuted([ohlcv_asset(market), *checks_assets(market)]),
             *bars_assets(market),
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
-            *checks_assets(market),
         ],
         asset_checks=checks,
         jobs=jobs,
-        resources={target_key(market): target_database(market)},
         schedules=schedules,
         sensors=sensors,
     )
+
+
+def _unexecuted(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefinition]:
+    """Definitions of assets that no run executes, one each.
+
+    Dagster would make a single definition of all those of the code location, and copy it for every job that needs one.
+    """
+    return [dg.AssetsDefinition(specs=[spec]) for spec in specs]
 
 
 def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
@@ -99,7 +105,7 @@ def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
     if not shown:
         return dg.Definitions()
     return dg.Definitions(
-        assets=[spec for each in shown for spec in broken_assets(each)],
+        assets=_unexecuted([spec for each in shown for spec in broken_assets(each)]),
         asset_checks=[broken_check(each) for each in shown],
         sensors=[broken_sensor(shown)],
     )

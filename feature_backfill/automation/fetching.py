@@ -19,7 +19,7 @@ from feature_backfill.assets.decisions import plan_of, staleness_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.rows import make_rows, upstream_of
-from feature_backfill.assets.target import target_key
+from feature_backfill.assets.target import TARGETS
 from feature_backfill.automation.incremental import PATIENCE_S as TICK_PATIENCE_S
 from feature_backfill.automation.incremental import newest_plan
 from feature_backfill.automation.runs import ENDED, due_after, is_on_its_way
@@ -74,7 +74,7 @@ def fetch_job(market: Market) -> dg.JobDefinition:
 
     @dg.op(
         name=f"{fetch_job_name(market)}_op",
-        required_resource_keys={target_key(market), "progress"},
+        required_resource_keys={TARGETS, "progress"},
         out=dg.Out(dg.Nothing),
     )
     def fetch_op(context: dg.OpExecutionContext, config: FetchConfig) -> None:
