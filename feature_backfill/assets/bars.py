@@ -84,10 +84,12 @@ def refresh_bars(
     with target_of_run(context, market).get_connection() as connection:  # once: to open takes longer than to write
         require_bars_of(connection, market.ohlcv_identity)
         written = {name: _replace_bars(connection, market, name, hours, bars) for name, bars in built.items()}
-    for timeframe, bars in built.items():
-        context.log.info(f"{bars_table(timeframe)}: {written[timeframe]} rows written")
-        key = bars_key(market, timeframe)
-        report_hours(context, bar_events(key, rows, hours, bars, versions))
+    counts = ", ".join(f"{bars_table(timeframe)} {count}" for timeframe, count in written.items())
+    context.log.info(f"bars of {market.name}: rows written: {counts}")
+    keys = {timeframe: bars_key(market, timeframe) for timeframe in built}
+    events = [bar_events(keys[timeframe], rows, hours, bars, versions) for timeframe, bars in built.items()]
+    report_hours(context, [event for of_timeframe in events for event in of_timeframe])
+    for key in keys.values():
         forget_failures(context.instance, key, hourly_partitions(market), absent)
 
 
@@ -175,10 +177,11 @@ def bars_against_ohlcv(
     built: bars that OHLCV gives; stored: bars of the table. Both are of one timeframe, bars x (timestamp, open, high,
     low, close, volume).
     """
-    both = built.merge(stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True)
-    missing = both["_merge"] == "left_only"
-    equal = np.logical_and.reduce(
-        [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
-    )
-    stamps = pd.DatetimeIndex(both["timestamp"])
+    stamps = pd.DatetimeIndex(built["timestamp"])
+    at = pd.DatetimeIndex(stored["timestamp"]).get_indexer(stamps)
+    missing = at < 0
+    values = stored[list(COLUMNS)].to_numpy(dtype=float)
+    values = values[at] if len(values) else np.full((len(stamps), len(COLUMNS)), np.nan)
+    same = np.isclose(built[list(COLUMNS)].to_numpy(dtype=float), values, rtol=ROUNDING, atol=0)
+    equal = ~missing & same.all(axis=1)
     return stamps[missing], stamps[~missing & ~equal], stamps[equal]

@@ -115,7 +115,8 @@ def _compute_and_store(
                 f"run {context.run.run_id}",
             )
         progress.stored(len(hours))
-        context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
+        if len(plan.compute) > CHUNK_HOURS:
+            context.log.info(f"{start + len(hours)} of {len(plan.compute)} hours stored")
         preview = frame.iloc[-PREVIEW_HOURS:, :PREVIEW_FEATURES]
         missing_values.append((~np.isfinite(frame)).sum(axis=1))
     return preview, pd.concat(missing_values) if missing_values else pd.Series(dtype="int64")

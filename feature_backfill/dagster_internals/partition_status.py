@@ -37,7 +37,8 @@ def forget_failures(
     instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: dg.PartitionsDefinition, keys: Iterable[str]
 ) -> None:
     """Have partitions that a later run left out no longer read failed. Dagster's cache keeps the mark of the first."""
-    cached = _cached_status(instance, asset, partitions)
+    keys = list(keys)
+    cached = _cached_status(instance, asset, partitions) if keys else None
     if cached is not None:
         failed = cached.deserialize_failed_partition_subsets(partitions)
         if not failed.is_empty and any(key in failed for key in keys):

@@ -6,11 +6,13 @@ and the target database are the same file, the caller opens it once, for writing
 """
 
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,9 +21,12 @@ import duckdb
 
 from feature_backfill.errors import DatabaseDamagedError, DatabaseTakenError, UserError
 from feature_backfill.paths import absolute
+from feature_backfill.store.attached import attached_for_reading, forget_instance, is_read
 
 PATIENCE_S = 60.0
 """How long connect() waits for a file that is taken, in seconds."""
+
+_longest_wait: ContextVar[float] = ContextVar("longest_wait", default=math.inf)
 
 ROW_GROUP_SIZE = 2048
 """Rows that DuckDB stores as a unit. Bulk writes in multiples of it are never rewritten by a later one."""
@@ -37,6 +42,8 @@ _INTERRUPTED = "Query interrupted"
 _CORRUPT = "Corrupt database file"
 _DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
+Close = Callable[[], None]
+
 _opening = threading.Lock()
 _open_for_writing: set[Path] = set()
 
@@ -51,6 +58,16 @@ def quoted(identifier: str) -> str:
 def literal(text: str) -> str:
     """A text for use in SQL text, in the statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Have no connect() of the block wait longer than this for a file that is taken."""
+    before = _longest_wait.set(seconds)
+    try:
+        yield
+    finally:
+        _longest_wait.reset(before)
 
 
 @contextmanager
@@ -72,7 +89,7 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         raise UserError(f"no DuckDB file {path}; check the path in the configuration or the command line")
     if not path.parent.is_dir():
         raise UserError(f"no folder {path.parent} for the DuckDB file {path.name}; create it or correct the path")
-    connection = _open_patiently(path, read_only, patience)
+    connection, close = _open_patiently(path, read_only, min(patience, _longest_wait.get()))
     try:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
@@ -85,10 +102,12 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         if _NOT_WRITTEN in str(error):
             raise _not_written(path, error) from error
         if is_damage(error):
+            if read_only:
+                forget_instance()
             raise _damaged(path, error) from error
         raise
     finally:
-        connection.close()
+        close()
         if not read_only:
             _open_for_writing.discard(path)
 
@@ -125,6 +144,15 @@ def database_path(connection: duckdb.DuckDBPyConnection) -> str:
     return path or "the database in memory"
 
 
+@contextmanager
+def beside(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Another connection to the same database, for a statement beside one whose result is still open."""
+    database = scalar(connection, "SELECT current_database()")
+    with connection.cursor() as cursor:
+        cursor.execute(f"USE {quoted(database)}")
+        yield cursor
+
+
 def scalar(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
 ) -> Any:
@@ -136,7 +164,7 @@ def scalar(
     return rows[0][0] if rows else None
 
 
-def _open_patiently(path: Path, read_only: bool, patience: float) -> duckdb.DuckDBPyConnection:
+def _open_patiently(path: Path, read_only: bool, patience: float) -> tuple[duckdb.DuckDBPyConnection, Close]:
     deadline = time.monotonic() + patience
     warned = False
     while True:
@@ -169,23 +197,24 @@ def _not_written(path: Path, error: duckdb.Error) -> UserError:
     )
 
 
-def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """Open once; several readers in a process share one handle, a writer has its own.
+def _open(path: Path, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Close]:
+    """Open once; several readers in a process share one handle, a writer has its own. Returns also what closes it.
 
-    duckdb.connect() looks into a file before it finds out that this process has it attached, and thereby drops the
+    DuckDB looks into a file before it finds out that this process has it attached, and thereby drops the
     writer's lock: hence the set of files that are being written here.
     """
     with _opening:
         if path in _open_for_writing:
             raise duckdb.ConnectionException("Unique file handle conflict: this process is writing the file")
         if read_only:
-            # Without the prefix, DuckDB would take the file for what it looks like, and download what opens SQLite's.
-            return duckdb.connect(f"duckdb:{path}", read_only=True)
+            return attached_for_reading(path)
+        if is_read(path):
+            raise duckdb.ConnectionException("Unique file handle conflict: this process is reading the file")
         if not path.exists():
             _create(path)
         connection = _attach(path)
         _open_for_writing.add(path)
-        return connection
+        return connection, connection.close
 
 
 def _create(path: Path) -> None:

@@ -7,6 +7,9 @@ import duckdb
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import database_path, quoted
 
+_Column = tuple[str, str, bool]
+"""Name, SQL type, and whether it is in the primary key."""
+
 
 def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     """The SQL types of the columns of a table or view, by name, in its order.
@@ -34,10 +37,10 @@ def has_own_table(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
 ) -> bool:
     """Whether one of the project's own tables is there. Raises UserError as require_schema does."""
-    if not has_table(connection, table):
-        return False
-    require_schema(connection, table, columns, primary_key)
-    return True
+    described = _columns(connection, table)
+    if described:
+        _require(connection, table, described, columns, primary_key)
+    return bool(described)
 
 
 def require_schema(
@@ -47,7 +50,16 @@ def require_schema(
 
     columns: type by name, as describe_table spells them. Raises UserError that says what differs.
     """
-    described = _required_columns(connection, table)
+    _require(connection, table, _required_columns(connection, table), columns, primary_key)
+
+
+def _require(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    described: Sequence[_Column],
+    columns: Mapping[str, str],
+    primary_key: Sequence[str],
+) -> None:
     found = {name: sql_type for name, sql_type, _ in described}
     differences = [f"column {name} is missing" for name in columns if name not in found]
     differences += [f"column {name} is not expected" for name in found if name not in columns]
@@ -66,7 +78,7 @@ def require_schema(
         )
 
 
-def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
+def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]:
     columns = _columns(connection, table)
     if not columns:
         present = table_names(connection)
@@ -78,9 +90,13 @@ def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list
     return columns
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
-    """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
-    if table.lower() not in map(str.lower, table_names(connection)):
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]:
+    """The columns of a table or view; none if there is no such one."""
+    known = (
+        "SELECT 1 FROM duckdb_columns() WHERE lower(table_name) = lower(?)"
+        " AND database_name = current_database() AND schema_name = current_schema() LIMIT 1"
+    )
+    if not connection.execute(known, [table]).fetchall():
         # DESCRIBE would take the name for that of a file or of a Python variable.
         return []
     try:
