@@ -15,6 +15,7 @@ PARTS = {
     "commands": "benchmarks.commands",
     "fetch": "benchmarks.fetching",
     "live": "benchmarks.live",
+    "markets": "benchmarks.many_markets",
     "talib": "benchmarks.talib_values",
 }
 
