@@ -25,9 +25,10 @@ from feature_backfill.automation.dry_run import plan_job
 from feature_backfill.automation.fetching import fetch_job, fetch_schedule
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
+from feature_backfill.automation.new_hours import new_hours_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.schedules import hourly_schedule
-from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
+from feature_backfill.automation.sensors import new_hours_sensor, ohlcv_sensor
 from feature_backfill.checks.assets import checks_assets, market_checks
 from feature_backfill.config import (
     CONFIGS_VARIABLE,
@@ -54,31 +55,41 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
     """
     # Without a backfill policy, a range would become one run for each hour. Dagster 1.13 still calls the policies beta.
     warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
-    market_definitions = [_market_definitions(market) for market in markets]
+    bringing = {market.name: job for market in markets if (job := _bringing_job(market))}
+    market_definitions = [_market_definitions(market, bringing.get(market.name)) for market in markets]
     rest = dg.Definitions(
-        jobs=[compaction_job()],
+        jobs=[compaction_job(), new_hours_job(markets)],
+        sensors=[ohlcv_sensor(markets, list(bringing.values())), new_hours_sensor(markets)],
         resources={"progress": progress or ProgressListener(), TARGETS: target_databases()},
         executor=dg.in_process_executor,
     )
     return dg.Definitions.merge(*market_definitions, rest)
 
 
-def _market_definitions(market: Market) -> dg.Definitions:
-    """The definitions of one market. Each feature set has a job, a plan job, a schedule and a sensor."""
+def _bringing_job(market: Market) -> dg.JobDefinition | None:
+    """The job that fills the market's table, if the project does."""
+    if isinstance(market.source, ExchangeSource):
+        return fetch_job(market)
+    return import_job(market) if market.source.folder else None
+
+
+def _market_definitions(market: Market, bringing: dg.JobDefinition | None) -> dg.Definitions:
+    """The definitions of one market. Each feature set has a job, a plan job and a schedule.
+
+    bringing: the job that fills the market's table, if the project does.
+    """
     fetched = isinstance(market.source, ExchangeSource)
-    bringing = fetch_job(market) if fetched else import_job(market) if market.source.folder else None
     jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [repair_job(market)]
     jobs += [bringing] if bringing else []
     checks = market_checks(market)
     checking = checks_job(market, checks)
     jobs.append(checking)
-    sensors, schedules = [ohlcv_sensor(market, bringing)], [checks_schedule(market, checking)]
+    schedules = [checks_schedule(market, checking)]
     schedules += [fetch_schedule(market, bringing)] if fetched and bringing else []
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
         jobs += [job, plan_job(market, feature_set)]
         schedules.append(hourly_schedule(market, feature_set, job))
-        sensors.append(incremental_sensor(market, feature_set, job))
     return dg.Definitions(
         assets=[
             *_unexecuted([ohlcv_asset(market), *checks_assets(market)]),
@@ -88,7 +99,6 @@ def _market_definitions(market: Market) -> dg.Definitions:
         asset_checks=checks,
         jobs=jobs,
         schedules=schedules,
-        sensors=sensors,
     )
 
 
