@@ -16,6 +16,7 @@ PARTS = {
     "status": "benchmarks.status",
     "fetch": "benchmarks.fetching",
     "live": "benchmarks.live",
+    "markets": "benchmarks.many_markets",
     "talib": "benchmarks.talib_values",
 }
 

@@ -18,7 +18,7 @@ from feature_backfill.assets.broken import ShownAsBroken, broken_assets, shown_a
 from feature_backfill.assets.features import features_asset
 from feature_backfill.assets.ohlcv import ohlcv_asset
 from feature_backfill.assets.progress import ProgressListener
-from feature_backfill.assets.target import target_database, target_key
+from feature_backfill.assets.target import TARGETS, target_databases
 from feature_backfill.automation.alerts import alerts_sensor, silent_sensor
 from feature_backfill.automation.broken import broken_check, broken_sensor
 from feature_backfill.automation.checks import checks_job, checks_schedule
@@ -27,10 +27,11 @@ from feature_backfill.automation.dry_run import plan_job
 from feature_backfill.automation.fetching import fetch_job, fetch_schedule
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
+from feature_backfill.automation.new_hours import new_hours_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.reporting import report_job, report_schedule
 from feature_backfill.automation.schedules import hourly_schedule
-from feature_backfill.automation.sensors import incremental_sensor, ohlcv_sensor
+from feature_backfill.automation.sensors import new_hours_sensor, ohlcv_sensor
 from feature_backfill.checks.assets import checks_assets, market_checks
 from feature_backfill.checks.market import look_at
 from feature_backfill.config import (
@@ -61,47 +62,61 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
     # Without a backfill policy, a range would become one run for each hour. Dagster 1.13 still calls the policies beta,
     # and warns of the owners of sensors when it copies a sensor itself.
     warnings.filterwarnings("ignore", "Parameter `(backfill_policy|owners)`", dg.BetaWarning)
-    market_definitions = [_market_definitions(market) for market in markets]
+    bringing = {market.name: job for market in markets if (job := _bringing_job(market))}
+    market_definitions = [_market_definitions(market, bringing.get(market.name)) for market in markets]
     rest = dg.Definitions(
-        jobs=[compaction_job()],
-        resources={"progress": progress or ProgressListener()},
+        jobs=[compaction_job(), new_hours_job(markets)],
+        sensors=[ohlcv_sensor(markets, list(bringing.values())), new_hours_sensor(markets)],
+        resources={"progress": progress or ProgressListener(), TARGETS: target_databases()},
         executor=dg.in_process_executor,
     )
     return dg.Definitions.merge(*market_definitions, rest)
 
 
-def _market_definitions(market: Market) -> dg.Definitions:
-    """The definitions of one market. Each feature set has a job, a plan job, a schedule and a sensor."""
+def _bringing_job(market: Market) -> dg.JobDefinition | None:
+    """The job that fills the market's table, if the project does."""
+    if isinstance(market.source, ExchangeSource):
+        return fetch_job(market)
+    return import_job(market) if market.source.folder else None
+
+
+def _market_definitions(market: Market, bringing: dg.JobDefinition | None) -> dg.Definitions:
+    """The definitions of one market. Each feature set has a job, a plan job and a schedule.
+
+    bringing: the job that fills the market's table, if the project does.
+    """
     fetched = isinstance(market.source, ExchangeSource)
-    bringing = fetch_job(market) if fetched else import_job(market) if market.source.folder else None
     jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [repair_job(market)]
     jobs += [bringing] if bringing else []
     checks = market_checks(market)
     checking = checks_job(market, checks)
     reporting = report_job(market)
     jobs += [checking, reporting]
-    sensors = [ohlcv_sensor(market, bringing)]
     schedules = [checks_schedule(market, checking), report_schedule(market, reporting)]
     schedules += [fetch_schedule(market, bringing)] if fetched and bringing else []
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
         jobs += [job, plan_job(market, feature_set)]
         schedules.append(hourly_schedule(market, feature_set, job))
-        sensors.append(incremental_sensor(market, feature_set, job))
     return dg.Definitions(
         assets=[
-            ohlcv_asset(market),
+            *_unexecuted([ohlcv_asset(market), *checks_assets(market)]),
             *bars_assets(market),
             *(features_asset(market, feature_set) for feature_set in market.feature_sets),
-            *checks_assets(market),
             report_asset(market, look_at),
         ],
         asset_checks=checks,
         jobs=jobs,
-        resources={target_key(market): target_database(market)},
         schedules=schedules,
-        sensors=sensors,
     )
+
+
+def _unexecuted(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetsDefinition]:
+    """Definitions of assets that no run executes, one each.
+
+    Dagster would make a single definition of all those of the code location, and copy it for every job that needs one.
+    """
+    return [dg.AssetsDefinition(specs=[spec]) for spec in specs]
 
 
 def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
@@ -109,7 +124,7 @@ def _broken_definitions(shown: Sequence[ShownAsBroken]) -> dg.Definitions:
     if not shown:
         return dg.Definitions()
     return dg.Definitions(
-        assets=[spec for each in shown for spec in broken_assets(each)],
+        assets=_unexecuted([spec for each in shown for spec in broken_assets(each)]),
         asset_checks=[broken_check(each) for each in shown],
         sensors=[broken_sensor(shown)],
     )

@@ -1,6 +1,7 @@
 """Errors that are written for the operator: one line with what is wrong, where, and what to do; and exit codes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 DONE, BAD_ARGUMENTS, FAILED = 0, 2, 3
 """Exit codes of the command line."""
@@ -31,3 +32,24 @@ def shortened(items: Sequence[str], most: int) -> str:
     """The first items of a list, and how many more there are: `a, b and 3 more`."""
     more = len(items) - most
     return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+class ErrorsNoted:
+    """Errors for the operator: one must not keep the rest from being done."""
+
+    def __init__(self) -> None:
+        self._noted: list[UserError | RunError] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """End the block at an error, and note it."""
+        try:
+            yield
+        except (UserError, RunError) as error:
+            self._noted.append(error)
+
+    def raise_all(self) -> None:
+        """Raise what was noted, as one error of the first's kind."""
+        if self._noted:
+            lines = list(dict.fromkeys(map(str, self._noted)))
+            raise type(self._noted[0])("; ".join(lines)) from self._noted[0]

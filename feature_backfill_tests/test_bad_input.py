@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill.assets.names import features_key
-from feature_backfill.automation.jobs import job_name
+from feature_backfill.automation.runs import NEW_HOURS
 from feature_backfill.cli import main
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import hour_range, partition_key
@@ -177,9 +177,8 @@ def test_a_run_and_a_sensor_in_dagster_say_the_same_line(folder, message):
     market = small_market(folder, name=TABLE)
     IN_DAGSTER[message]()
     before = contents(folder)
-    name = f"{job_name(market, market.feature_sets[0])}__new_hours"
     with dg.DagsterInstance.get() as instance:
-        sensor = Sensor(instance, build_definitions([market]), name)
+        sensor = Sensor(instance, build_definitions([market]), NEW_HOURS)
         assert sensor.tick() == []
         result = run_range(instance, market, LAST, LAST, only=[features_key(market, market.feature_sets[0])])
     (failure,) = failures(result.all_events)

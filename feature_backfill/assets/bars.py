@@ -14,7 +14,7 @@ from feature_backfill.assets.late_rows import wait_for_rows
 from feature_backfill.assets.names import bars_key, hourly_partitions, market_metadata, ohlcv_key, writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.ranges import hours_of_run
-from feature_backfill.assets.target import target_key, target_of_run
+from feature_backfill.assets.target import TARGETS, target_of_run
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.partition_status import forget_failures
 from feature_backfill.dagster_internals.reports import StepContext, report_hours, reported_already
@@ -51,7 +51,7 @@ def bars_assets(market: Market) -> list[dg.AssetsDefinition]:
         partitions_def=hourly_partitions(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=writer_pool(market),
-        required_resource_keys={target_key(market)},
+        required_resource_keys={TARGETS},
     )
     def bars(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         hours = hours_of_run(context)
@@ -74,7 +74,7 @@ def refresh_bars(
 ) -> None:
     """Refresh the bars of hours (ascending, at least one) and of the lookback before them; report the hours.
 
-    context: of a step that requires target_key(market). Raises UserError or RunError.
+    context: of a step that requires TARGETS. Raises UserError or RunError.
     """
     if not timeframes:
         return
@@ -178,10 +178,11 @@ def bars_against_ohlcv(
     built: bars that OHLCV gives; stored: bars of the table. Both are of one timeframe, bars x (timestamp, open, high,
     low, close, volume).
     """
-    both = built.merge(stored, on="timestamp", how="left", suffixes=("", "_stored"), indicator=True)
-    missing = both["_merge"] == "left_only"
-    equal = np.logical_and.reduce(
-        [np.isclose(both[column], both[f"{column}_stored"], rtol=ROUNDING, atol=0) for column in COLUMNS]
-    )
-    stamps = pd.DatetimeIndex(both["timestamp"])
+    stamps = pd.DatetimeIndex(built["timestamp"])
+    at = pd.DatetimeIndex(stored["timestamp"]).get_indexer(stamps)
+    missing = at < 0
+    values = stored[list(COLUMNS)].to_numpy(dtype=float)
+    values = values[at] if len(values) else np.full((len(stamps), len(COLUMNS)), np.nan)
+    same = np.isclose(built[list(COLUMNS)].to_numpy(dtype=float), values, rtol=ROUNDING, atol=0)
+    equal = ~missing & same.all(axis=1)
     return stamps[missing], stamps[~missing & ~equal], stamps[equal]

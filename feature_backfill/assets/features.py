@@ -18,7 +18,7 @@ from feature_backfill.assets.names import (
 )
 from feature_backfill.assets.ranges import hours_of_run
 from feature_backfill.assets.rows import make_rows, upstream_keys, upstream_of
-from feature_backfill.assets.target import target_key
+from feature_backfill.assets.target import TARGETS
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.planning.plan import Keep
 
@@ -72,13 +72,13 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
         partitions_def=hourly_partitions(market),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=writer_pool(market),
-        required_resource_keys={target_key(market), "progress"},
+        required_resource_keys={TARGETS, "progress"},
         output_required=False,
         metadata={
             "checks": dg.MetadataValue.asset(checks_key(key)),
             "dagster/table_name": "features",
             # As the schema of its columns, Dagster would show hundreds of lines above everything else.
-            "features": dg.MetadataValue.table_schema(features_schema(feature_set)),
+            "features": dg.MetadataValue.md(features_table(feature_set)),
             "database": dg.MetadataValue.path(str(market.target_database)),
             "feature_key": feature_set.key,
             "contract": dg.MetadataValue.json(feature_set.contract(market).summary()),
@@ -97,7 +97,16 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
     return features
 
 
-def features_schema(feature_set: FeatureSet) -> dg.TableSchema:
-    """The stored features, each with its summary."""
-    summaries = feature_set.catalog.summaries(feature_set.timeframes)
-    return dg.TableSchema([dg.TableColumn(name, "double", summaries[name]) for name in feature_set.names])
+def features_table(feature_set: FeatureSet) -> str:
+    """The stored features in their order, as Markdown: each with its summary and the timeframes it is stored of.
+
+    A schema with a column for each name says the same in 15 times the room, of which Dagster's processes keep a copy
+    for each feature set.
+    """
+    timeframes: dict[str, list[str]] = {}
+    for name in feature_set.names:
+        feature, _, timeframe = name.rpartition("_")
+        timeframes.setdefault(feature, []).append(timeframe)
+    summaries = {feature.name: feature.summary for feature in feature_set.catalog.features}
+    lines = [f"| {name}_... | {', '.join(stored)} | {summaries[name]} |" for name, stored in timeframes.items()]
+    return "\n".join(["| feature | on bars of | what it is |", "|---|---|---|", *lines])

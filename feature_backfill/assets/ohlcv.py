@@ -16,7 +16,7 @@ from feature_backfill.dagster_internals.versions import VERSION_TAG, newest_even
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.hours import HOUR, hours_of, last_closed_hour, partition_keys
 from feature_backfill.sources.source import Brought
-from feature_backfill.store.database import PATIENCE_S, connect
+from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
 
 ShownEvent = dg.AssetMaterialization | dg.AssetObservation
@@ -77,13 +77,12 @@ def ohlcv_news(
     instance: dg.DagsterInstance,
     market: Market,
     hours: pd.DatetimeIndex | None = None,
-    patience: float = PATIENCE_S,
 ) -> News:
     """The closed hours of the table of which Dagster does not know, or knows other rows.
 
-    hours: look at these only, in any order; by default at all. patience: seconds to wait for a database in use.
+    hours: look at these only, in any order; by default at all.
     """
-    with connect(market.source.database, read_only=True, patience=patience) as connection:
+    with connect(market.source.database, read_only=True) as connection:
         extent = ohlcv_extent(connection, market.source.table) if hours is None else (hours.min(), hours.max())
         if extent is None:
             return News(_NO_VERSIONS, _NO_VERSIONS)

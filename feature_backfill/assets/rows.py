@@ -52,7 +52,7 @@ def upstream_of(instance: dg.DagsterInstance, market: Market, feature_set: Featu
 def make_rows(context: StepContext, market: Market, feature_set: FeatureSet, plan: Plan, upstream: Upstream) -> None:
     """Carry out a plan: compute and store its rows, and report each of its hours.
 
-    The bars of the hours must be stored. context: of a step that requires target_key(market) and "progress".
+    The bars of the hours must be stored. context: of a step that requires TARGETS and "progress".
 
     Raises UserError or RunError; what was stored before stays, and is reported by the next run that meets it.
     """

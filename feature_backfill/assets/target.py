@@ -1,4 +1,4 @@
-"""The resource that writes into a market's target database."""
+"""The resource that writes into the markets' target databases."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,10 @@ from feature_backfill.config import Market
 from feature_backfill.dagster_internals.reports import StepContext
 from feature_backfill.store.database import connect
 
+TARGETS = "targets"
+"""The key of the resource. It is one for all markets: a job's schema names each resource of the code location, so with
+one a market it would take time that grows with the square of the markets to load them."""
+
 
 class TargetDatabase(DuckDBResource):
     """The DuckDB resource of dagster-duckdb, opened as the project opens files: in UTC, waiting for its turn."""
@@ -23,19 +27,20 @@ class TargetDatabase(DuckDBResource):
             yield connection
 
 
-def target_key(market: Market) -> str:
-    """The key of the resource, `target_<market>`. The prefix makes it begin with a letter, as Dagster demands."""
-    return f"target_{market.name}"
+class TargetDatabases:
+    """The target databases of all markets."""
+
+    def of(self, market: Market) -> TargetDatabase:
+        """The target database of a market. Its YAML alone says where that is."""
+        return TargetDatabase(database=str(market.target_database))
 
 
-def target_database(market: Market) -> dg.ResourceDefinition:
-    """The resource of a market. The YAML alone says where it writes, so a launchpad does not offer its fields."""
-    return dg.ResourceDefinition.hardcoded_resource(
-        TargetDatabase(database=str(market.target_database)), f"Writes into {market.target_database}."
-    )
+def target_databases() -> dg.ResourceDefinition:
+    """The resource. A launchpad does not offer it."""
+    return dg.ResourceDefinition.hardcoded_resource(TargetDatabases(), "Writes into the markets' target databases.")
 
 
 def target_of_run(context: StepContext, market: Market) -> TargetDatabase:
-    """The resource of a run whose asset or op requires target_key(market)."""
-    target: TargetDatabase = getattr(context.resources, target_key(market))
-    return target
+    """The target database of a market, in a run whose asset or op requires TARGETS."""
+    targets: TargetDatabases = getattr(context.resources, TARGETS)
+    return targets.of(market)

@@ -1,5 +1,6 @@
 """What the sensor of alerts looks at: runs that ended, the checks they made, restated OHLCV, stored rows, YAMLs."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from feature_backfill.assets.broken import ShownAsBroken
 from feature_backfill.assets.joining import require_joinable
 from feature_backfill.assets.names import ohlcv_key
 from feature_backfill.automation.changes import database_state, digest
-from feature_backfill.automation.runs import ended_at
+from feature_backfill.automation.runs import NEW_HOURS, ended_at, hours_by_job
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.run_records import check_results, failure_reason, is_retried
 from feature_backfill.dagster_internals.versions import newest_event
@@ -146,16 +147,15 @@ def _runs(
     """How the newest run of each job ended, and what the checks of the runs found, oldest first."""
     newest: dict[tuple[str, str], dg.DagsterRun] = {}
     for run in _ended_runs(instance, memory, now):
-        market = _market_of(run, markets)
-        if market is None or is_retried(run):
-            continue
-        found = list(_checks(instance, market, run)) if _makes_checks(run, market) else []
-        yield from (finding for finding in found if not finding.about.startswith(f"{FRESHNESS} "))
-        if not any(finding.state is State.BAD for finding in found):  # else the checks say why it failed
-            newest[market.name, _job(run)] = run
+        for market in [] if is_retried(run) else _markets_of(run, markets):
+            found = list(_checks(instance, market, run)) if _makes_checks(run, market) else []
+            yield from (finding for finding in found if not finding.about.startswith(f"{FRESHNESS} "))
+            if not any(finding.state is State.BAD for finding in found):  # else the checks say why it failed
+                newest[market.name, _job(run)] = run
     for (name, job), run in newest.items():
         failed = run.status is dg.DagsterRunStatus.FAILURE
         reason = failure_reason(instance, run.run_id) if failed else ""
+        failed = failed and (run.job_name != NEW_HOURS or _names(reason, name))
         if reason not in refused:  # which is told already
             yield Finding(name, Kind.RUN, f"the run of {job}", State.BAD if failed else State.GOOD, reason)
 
@@ -172,14 +172,17 @@ def _ended_runs(instance: dg.DagsterInstance, memory: Memory, now: pd.Timestamp)
     return [record.dagster_run for record in records if record.dagster_run.run_id not in seen]
 
 
-def _market_of(run: dg.DagsterRun, markets: Iterable[Market]) -> Market | None:
-    """The market that a run is of: its job's, or that of the assets or checks that it selects."""
+def _markets_of(run: dg.DagsterRun, markets: Iterable[Market]) -> list[Market]:
+    """The markets that a run is of: its job's, those of the assets or checks that it selects, those that share it."""
     selected = {key.path[0] for key in run.asset_selection or ()}
     selected |= {check.asset_key.path[0] for check in run.asset_check_selection or ()}
-    for market in markets:
-        if run.job_name in market.job_names or market.name in selected:
-            return market
-    return None
+    jobs = {run.job_name, *hours_by_job(run)}
+    return [market for market in markets if market.name in selected or jobs & market.job_names]
+
+
+def _names(reason: str, market: str) -> bool:
+    """Whether a shared run failed on a market, which its message then names."""
+    return re.search(rf"(?<!\w){market}: ", reason) is not None
 
 
 def _job(run: dg.DagsterRun) -> str:

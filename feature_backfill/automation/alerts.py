@@ -1,6 +1,6 @@
 """The sensor that tells the targets of alerts.yaml what changed: one message a change of state, not one an hour.
 
-What it remembers is not in its cursor but kept at once, message by message: see `kept_values`.
+What it remembers is not in its cursor but kept at once, message by message: see `notes`.
 """
 
 import time
@@ -16,7 +16,7 @@ from feature_backfill.assets.broken import ShownAsBroken
 from feature_backfill.automation.alert_looks import Rows, findings
 from feature_backfill.automation.runs import pause_after
 from feature_backfill.config import Alerts, Market
-from feature_backfill.dagster_internals.kept_values import keep_value, kept_value
+from feature_backfill.dagster_internals.notes import read_notes, write_notes
 from feature_backfill.hours import utc_now
 
 INTERVAL_S = 30
@@ -38,12 +38,12 @@ def alerts_sensor(alerts: Alerts, markets: Sequence[Market], broken: Sequence[Sh
     )
     def tell(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now, instance = utc_now(), context.instance
-        memory = Memory.model_validate_json(kept_value(instance, MEMORY) or "{}")
+        memory = Memory.model_validate_json(read_notes(instance, [MEMORY]).get(MEMORY) or "{}")
         found, problems = findings(instance, markets, broken, alerts.hours_without_row, memory, rows, now)
         changed = changes(memory.standing, found)
         memory.put(alerts.targets, changed, now)
         said = [*problems, *memory.drop_old(now)]
-        keep_value(instance, MEMORY, memory.model_dump_json())
+        write_notes(instance, {MEMORY: memory.model_dump_json()})
         said += _delivered(instance, alerts, memory, now)
         count = f"{len(changed)} change{'s' if len(changed) > 1 else ''}" if changed else "no change"
         return dg.SkipReason("; ".join([count, *said]))
@@ -56,7 +56,7 @@ def _delivered(instance: dg.DagsterInstance, alerts: Alerts, memory: Memory, now
     ends = time.monotonic() + SENDING_S
 
     def save() -> None:
-        keep_value(instance, MEMORY, memory.model_dump_json())
+        write_notes(instance, {MEMORY: memory.model_dump_json()})
 
     outcomes = [
         deliver(target, memory.waiting[target.name], now, send, pause_after, save, lambda: time.monotonic() < ends)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.group_jobs import define_group_job
 
 MINUTE = 20
 """Past each hour. By then the hour that has just closed usually has its OHLCV row and its features."""
@@ -19,7 +20,8 @@ CHECKS_TAG = "feature_backfill/checks"
 
 def checks_job(market: Market, checks: Sequence[dg.AssetChecksDefinition]) -> "dg.UnresolvedAssetJobDefinition":
     """`<market>__checks`: every check of the market."""
-    return dg.define_asset_job(
+    return define_group_job(
+        market.name,
         f"{market.name}__checks",
         selection=dg.AssetSelection.checks(*checks),
         description=(

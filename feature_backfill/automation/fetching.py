@@ -6,8 +6,6 @@ a fetch failed.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -19,19 +17,18 @@ from feature_backfill.assets.decisions import plan_of, staleness_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.assets.rows import make_rows, upstream_of
-from feature_backfill.assets.target import target_key
-from feature_backfill.automation.incremental import PATIENCE_S as TICK_PATIENCE_S
+from feature_backfill.assets.target import TARGETS
 from feature_backfill.automation.incremental import newest_plan
-from feature_backfill.automation.runs import ENDED, due_after, is_on_its_way
+from feature_backfill.automation.runs import ENDED, Runs, due_after
 from feature_backfill.config import ExchangeSource, FeatureSet, Market
-from feature_backfill.errors import RunError, UserError, shortened
+from feature_backfill.errors import ErrorsNoted, RunError, shortened
 from feature_backfill.hours import HOUR, last_closed_hour, to_utc, utc_now
 from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.sources.registry import bring
 from feature_backfill.sources.source import NO_HOURS, Brought, Progress
 from feature_backfill.sources.wording import brought_lines
 from feature_backfill.store.bounds import utc_bound
-from feature_backfill.store.database import PATIENCE_S, connect
+from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.fetched import restated_rows
 from feature_backfill.store.ohlcv import ohlcv_extent
@@ -74,14 +71,14 @@ def fetch_job(market: Market) -> dg.JobDefinition:
 
     @dg.op(
         name=f"{fetch_job_name(market)}_op",
-        required_resource_keys={target_key(market), "progress"},
+        required_resource_keys={TARGETS, "progress"},
         out=dg.Out(dg.Nothing),
     )
     def fetch_op(context: dg.OpExecutionContext, config: FetchConfig) -> None:
         with user_errors_fail_the_step():
             since, awaited = utc_bound("since", config.since or None), utc_bound("awaited", config.awaited or None)
             since, awaited = since and since.ceil("h"), awaited and awaited.floor("h")
-            brought, errors = Brought(), _Errors()
+            brought, errors = Brought(), ErrorsNoted()
             with errors.noted():
                 bring(market, since, awaited, brought, _logged(context))
                 _require_newest(market, awaited, brought)
@@ -129,7 +126,7 @@ def fetch_schedule(market: Market, job: dg.JobDefinition) -> dg.ScheduleDefiniti
         closing = to_utc([context.scheduled_execution_time])[0].floor("h")
         if closing < market.first_hour:
             return dg.SkipReason(f"{closing} is before {market.first_hour}, the first hour of {market.name}")
-        if is_on_its_way(context.instance, fetch_job_name(market)):
+        if Runs(context.instance).is_on_its_way(fetch_job_name(market)):
             return dg.SkipReason("a fetch is queued or running")
         return dg.RunRequest(run_config=fetch_config(market, awaited=closing))
 
@@ -149,19 +146,19 @@ class FetchRequest:
     message: str
 
 
-def next_fetch(instance: dg.DagsterInstance, market: Market, now: pd.Timestamp) -> FetchRequest:
+def next_fetch(runs: Runs, market: Market, now: pd.Timestamp) -> FetchRequest:
     """Ask for a fetch if the table is behind (UTC-naive now), none is going, and the last did not end just before.
 
     Raises UserError or RunError if the table cannot be looked at.
     """
-    if is_on_its_way(instance, fetch_job_name(market)):
+    if runs.is_on_its_way(fetch_job_name(market)):
         return FetchRequest(False, "a fetch is queued or running")
-    newest = newest_row(market, TICK_PATIENCE_S)
+    newest = newest_row(market)
     if newest is not None and newest >= last_closed_hour(now):
         return FetchRequest(False, "")
     behind = f"{market.source.table} has no row yet" if newest is None else f"{market.source.table} ends at {newest}"
     ended = dg.RunsFilter(job_name=fetch_job_name(market), statuses=ENDED)
-    records = instance.get_run_records(ended, limit=REMEMBERED_FETCHES)
+    records = runs.instance.get_run_records(ended, limit=REMEMBERED_FETCHES)
     if records:
         failed = [record.dagster_run.status != dg.DagsterRunStatus.SUCCESS for record in records]
         failures = failed.index(False) if False in failed else len(failed)
@@ -171,17 +168,17 @@ def next_fetch(instance: dg.DagsterInstance, market: Market, now: pd.Timestamp) 
     return FetchRequest(True, f"{behind}; fetching")
 
 
-def is_fetching(instance: dg.DagsterInstance, market: Market) -> bool:
+def is_fetching(runs: Runs, market: Market) -> bool:
     """Whether a fetch of the market is under way, which sees to the features of new hours itself."""
     going = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    return isinstance(market.source, ExchangeSource) and is_on_its_way(instance, fetch_job_name(market), going)
+    return isinstance(market.source, ExchangeSource) and runs.is_on_its_way(fetch_job_name(market), going)
 
 
-def newest_row(market: Market, patience: float = PATIENCE_S) -> pd.Timestamp | None:
+def newest_row(market: Market) -> pd.Timestamp | None:
     """The newest hour of the table, None if there is none."""
     if not market.source.database.exists():
         return None
-    with connect(market.source.database, read_only=True, patience=patience) as connection:
+    with connect(market.source.database, read_only=True) as connection:
         known = has_table(connection, market.source.table)
         extent = ohlcv_extent(connection, market.source.table) if known else None
     return None if extent is None else extent[1]
@@ -222,27 +219,6 @@ def _make(context: dg.OpExecutionContext, market: Market, feature_set: FeatureSe
     if plan is not None:
         refresh_bars(context, market, feature_set.bar_timeframes, plan.present.union(plan.absent))
         make_rows(context, market, feature_set, plan, upstream_of(context.instance, market, feature_set))
-
-
-class _Errors:
-    """Errors for the operator: one must not keep the rest from being done."""
-
-    def __init__(self) -> None:
-        self._noted: list[UserError | RunError] = []
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """End the block at an error, and note it."""
-        try:
-            yield
-        except (UserError, RunError) as error:
-            self._noted.append(error)
-
-    def raise_all(self) -> None:
-        """Raise what was noted, as one error of the first's kind."""
-        if self._noted:
-            lines = list(dict.fromkeys(map(str, self._noted)))
-            raise type(self._noted[0])("; ".join(lines)) from self._noted[0]
 
 
 def _logged(context: dg.OpExecutionContext) -> Progress:

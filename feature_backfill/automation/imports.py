@@ -10,7 +10,7 @@ from pydantic import Field
 from feature_backfill.assets.names import writer_pool
 from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.automation.changes import KnownFiles, digest, folder_state
-from feature_backfill.automation.runs import ENDED, REMEMBERED_RUNS, due_after, is_on_its_way
+from feature_backfill.automation.runs import ENDED, REMEMBERED_RUNS, Runs, due_after
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.failures import step_failure
 from feature_backfill.errors import RunError, UserError, shortened
@@ -97,7 +97,7 @@ class ImportRequest:
     imported: KnownFiles
 
 
-def next_import(instance: dg.DagsterInstance, market: Market, imported: KnownFiles, now: pd.Timestamp) -> ImportRequest:
+def next_import(runs: Runs, market: Market, imported: KnownFiles, now: pd.Timestamp) -> ImportRequest:
     """Request the files of the folder that are new or changed, unless an import is on its way or failed recently.
 
     imported: the files in the state in which each was last imported; now: UTC-naive.
@@ -109,10 +109,10 @@ def next_import(instance: dg.DagsterInstance, market: Market, imported: KnownFil
         return ImportRequest([], "", f"{len(present)} files, all imported", KnownFiles.of(present))
     asked = digest(json.dumps(changed))
     job = import_job_name(market)
-    if is_on_its_way(instance, job):
+    if runs.is_on_its_way(job):
         return ImportRequest([], asked, "an import is queued or running", imported)
     tried = dg.RunsFilter(job_name=job, tags={FILES_TAG: asked}, statuses=ENDED)
-    records = instance.get_run_records(tried, limit=REMEMBERED_RUNS)
+    records = runs.instance.get_run_records(tried, limit=REMEMBERED_RUNS)
     if any(record.dagster_run.status == dg.DagsterRunStatus.SUCCESS for record in records):
         return ImportRequest([], asked, f"{len(changed)} files imported", KnownFiles.of(present))
     names = shortened(list(changed), NAMED_FILES)

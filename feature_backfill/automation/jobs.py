@@ -7,6 +7,7 @@ import pandas as pd
 
 from feature_backfill.assets.names import bars_key, features_key
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.group_jobs import define_group_job
 from feature_backfill.dagster_internals.listed_hours import only_hours, only_hours_tag
 from feature_backfill.hours import hour_of, partition_key
 from feature_backfill.planning.ranges import Batch
@@ -50,7 +51,8 @@ def tagged_range(tags: Mapping[str, str]) -> tuple[pd.Timestamp, pd.Timestamp] |
 def backfill_job(market: Market, feature_set: FeatureSet) -> "dg.UnresolvedAssetJobDefinition":
     """Refreshes the bars of a range, then computes what of the feature set is not stored yet."""
     bars = [bars_key(market, timeframe) for timeframe in feature_set.bar_timeframes]
-    return dg.define_asset_job(
+    return define_group_job(
+        market.name,
         job_name(market, feature_set),
         selection=dg.AssetSelection.assets(*bars, features_key(market, feature_set)),
         description=(

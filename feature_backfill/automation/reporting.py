@@ -4,6 +4,7 @@ import dagster as dg
 
 from feature_backfill.assets.names import report_key
 from feature_backfill.config import Market
+from feature_backfill.dagster_internals.group_jobs import define_group_job
 
 CRON = "40 0 * * *"
 """By then the last hour of the day before has its features and its checks."""
@@ -11,7 +12,8 @@ CRON = "40 0 * * *"
 
 def report_job(market: Market) -> "dg.UnresolvedAssetJobDefinition":
     """`<market>__report`: a report of each feature set of the market."""
-    return dg.define_asset_job(
+    return define_group_job(
+        market.name,
         f"{market.name}__report",
         selection=dg.AssetSelection.assets(report_key(market)),
         description=f"Writes the reports of {market.name}, an HTML file for each feature set. Writes no row.",

@@ -1,8 +1,9 @@
-"""The sensors: one for each feature set that requests hours to compute, and one for each market's OHLCV.
+"""The two sensors, which look at all markets: `ohlcv` shows the rows that there are, `new_hours` asks for runs.
 
-Every sensor is on by default, so that nothing must be switched on for new features to become current. The amount of
-work stays small: a feature set without stored rows begins 49 hours back. If everything is stored, or the OHLCV table
-does not exist yet, a tick only reports that. A tick requests more in four cases:
+Both are on by default, so that nothing must be switched on for new features to become current. A market, or a feature
+set, whose YAML says `automatic: false` is left alone. The amount of work stays small: a feature set without stored rows
+begins 49 hours back. If everything is stored, or the OHLCV table does not exist yet, a tick only reports that. A tick
+requests more in four cases:
 
 * Hours without a row between the first and the last stored hour, as they were when the sensor first looked.
 * Hours that a run was meant to compute and did not.
@@ -11,167 +12,173 @@ does not exist yet, a tick only reports that. A tick requests more in four cases
 
 Any other history is filled by a backfill that the operator starts.
 
-A tick does not fail if a database is locked or missing. It reports the problem, and the next tick tries again.
+A tick does not fail if a database is locked or missing. It reports the problem, and the next tick tries again. It looks
+at one market after another for a limited time; the next tick goes on where it stopped, so that no market waits for ever
+for others that take long. At a market where no file has changed, a look costs the `stat` of its files.
 """
 
-import time
+import os
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
-from pydantic import BaseModel
+import pandas as pd
 
-from feature_backfill.assets.ohlcv import News, ohlcv_news, report_news
-from feature_backfill.automation.changes import KnownFiles, database_state, digest
-from feature_backfill.automation.fetching import fetch_job_name, is_fetching, next_fetch
-from feature_backfill.automation.imports import FILES_TAG, import_job_name, next_import
-from feature_backfill.automation.incremental import PATIENCE_S, Cursor, next_request
-from feature_backfill.automation.jobs import batch_tags, job_name
-from feature_backfill.config import ExchangeSource, FeatureSet, Market
-from feature_backfill.dagster_internals.bulk_events import records_in_bulk
+from feature_backfill.assets.names import features_key
+from feature_backfill.automation.fetching import is_fetching
+from feature_backfill.automation.incremental import Cursor, next_request
+from feature_backfill.automation.jobs import job_name
+from feature_backfill.automation.looking import WAIT_S, Round, Sayings
+from feature_backfill.automation.new_hours import new_hours_config
+from feature_backfill.automation.ohlcv_look import NOTHING_CHANGED, OhlcvCursor, look_at_ohlcv
+from feature_backfill.automation.runs import NEW_HOURS, Runs
+from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.listed_hours import hours_as_text
+from feature_backfill.dagster_internals.notes import read_notes, write_notes
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import RunError, UserError
-from feature_backfill.hours import last_closed_hour, partition_key, utc_now
-from feature_backfill.planning.ranges import batches
+from feature_backfill.hours import utc_now
+from feature_backfill.planning.sharing import Wish, shared_runs
+from feature_backfill.store.database import waiting_at_most
+
+OHLCV = "ohlcv"
+"""The name of the sensor that shows OHLCV."""
 
 INTERVAL_S = 30
-REPORTED_AT_A_TIME = 1000
-REPORTING_S = 20.0
-"""How long a tick may spend on reporting OHLCV hours. Dagster allows a tick 60 s; an unbatched hour takes 10 ms."""
+NEW_HOURS_INTERVAL_S = 10
+"""An hour waits for its row for half of it on average."""
 
 
-class OhlcvCursor(BaseModel):
-    """What a tick leaves for the next one.
-
-    files: those of the folder, in the state in which each was last imported.
-    reported: a digest of the state of the database when every one of its hours had been reported.
-    """
-
-    files: KnownFiles = KnownFiles()
-    reported: str = ""
-
-
-def incremental_sensor(
-    market: Market, feature_set: FeatureSet, job: "dg.UnresolvedAssetJobDefinition"
-) -> dg.SensorDefinition:
-    """Requests the feature set's hours that can be computed and are not stored, one run for each contiguous range."""
+def new_hours_sensor(markets: Sequence[Market]) -> dg.SensorDefinition:
+    """Requests the hours of all feature sets that can be computed and are not stored. Markets share its runs."""
+    followed = [market for market in markets if automatic_sets(market)]
+    assets = [features_key(market, feature_set) for market in followed for feature_set in market.feature_sets]
 
     @dg.sensor(
-        name=f"{job_name(market, feature_set)}__new_hours",
-        job=job,
-        minimum_interval_seconds=INTERVAL_S,
+        name=NEW_HOURS,
+        job_name=NEW_HOURS,
+        minimum_interval_seconds=NEW_HOURS_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"{feature_set.key}: requests the hours from the last stored one to the last closed one of "
-            f"{market.source.table}, and older hours that can be computed now because a gap was filled, a row was "
-            "deleted or a run failed."
+            "Of every feature set, requests the hours from the last stored one to the last closed one, and older hours "
+            "that can be computed now because a gap was filled, a row was deleted or a run failed. `automatic: false` "
+            "in a market's YAML leaves it out."
         ),
     )
     def new_hours(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         ended = _ended_orphans(context)
-        if is_fetching(context.instance, market):
-            message = f"{ended}a fetch is running, which computes the new hours itself"
-            return dg.SensorResult(skip_reason=message, cursor=context.cursor)
-        cursor = Cursor.model_validate_json(context.cursor) if context.cursor else Cursor()
-        try:
-            request = next_request(context.instance, market, feature_set, cursor, utc_now())
-        except (UserError, RunError) as error:
-            return dg.SensorResult(skip_reason=f"{ended}trying again at the next tick: {error}", cursor=context.cursor)
-        written = request.cursor.model_dump_json()
-        if not request.ranges:
-            return dg.SensorResult(skip_reason=f"{ended}{request.message}", cursor=written)
-        context.log.info(f"{ended}{request.message}")
-        return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(tags=batch_tags(batch))
-                for batch in batches(request.ranges, records_in_bulk(context.instance))
-            ],
-            cursor=written,
+        runs, sayings, markets = Runs(context.instance, assets), Sayings(), Round(followed, context.cursor)
+        notes = read_notes(
+            context.instance, [_note(market, each) for market in followed for each in market.feature_sets]
         )
+        wanted: dict[str, dict[str, pd.DatetimeIndex]] = {}
+        wishes: list[Wish] = []
+        for market in markets:
+            hours, failures = _look(context, runs, market, notes, sayings)
+            if hours:
+                wanted[market.name] = hours
+                wishes.append(Wish(market.name, sum(map(len, hours.values())), failures))
+        requests = [_request(run, wanted) for run in shared_runs(wishes, os.cpu_count() or 1)]
+        return _result(context, requests, f"{ended}{sayings.text(markets.left)}", markets.cursor)
 
     return new_hours
 
 
-def ohlcv_sensor(market: Market, bringing: dg.JobDefinition | None) -> dg.SensorDefinition:
-    """Reports the hours of the OHLCV table to Dagster, and requests runs of the job that fills it, if there is one.
+def automatic_sets(market: Market) -> list[FeatureSet]:
+    """The feature sets that the sensor keeps current."""
+    return [feature_set for feature_set in market.feature_sets if market.automatic and feature_set.automatic]
 
-    bringing: imports the files in the market's folder, or fetches from its exchange.
+
+def _look(
+    context: dg.SensorEvaluationContext, runs: Runs, market: Market, notes: Mapping[str, str], sayings: Sayings
+) -> tuple[dict[str, pd.DatetimeIndex], int]:
+    """The hours to request of a market, by job, and how many runs in a row failed on some of them."""
+    if is_fetching(runs, market):
+        sayings.say(market.name, "a fetch is running, which computes the new hours itself", quiet=True)
+        return {}, 0
+    hours, failures, changed = {}, 0, {}
+    for feature_set in automatic_sets(market):
+        job, note = job_name(market, feature_set), _note(market, feature_set)
+        cursor = Cursor.model_validate_json(notes[note]) if note in notes else Cursor()
+        try:
+            with waiting_at_most(WAIT_S):
+                tick = next_request(runs, market, feature_set, cursor, utc_now())
+        except (UserError, RunError) as error:
+            sayings.say(job, f"trying again at the next tick: {error}")
+            continue
+        except Exception as error:  # what breaks at one market must not keep the others waiting
+            context.log.exception(f"{job} broke")
+            sayings.say(job, f"trying again at the next tick: {error!r}")
+            continue
+        sayings.say(job, tick.message, tick.settled)
+        if tick.cursor != cursor:
+            changed[note] = tick.cursor.model_dump_json()
+        if tick.ranges:
+            hours[job], failures = tick.hours, max(failures, tick.failures)
+    write_notes(context.instance, changed)
+    return hours, failures
+
+
+def _request(run: Sequence[str], wanted: Mapping[str, Mapping[str, pd.DatetimeIndex]]) -> dg.RunRequest:
+    """The request of a run for some markets."""
+    hours = {job: hours_as_text(hours) for market in run for job, hours in wanted[market].items()}
+    return dg.RunRequest(run_config=new_hours_config(hours))
+
+
+def ohlcv_sensor(markets: Sequence[Market], bringing: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
+    """Reports the hours of all OHLCV tables to Dagster, and requests runs of the jobs that fill tables.
+
+    bringing: the jobs that import the files in a market's folder, or fetch from its exchange.
     """
-    fetched = isinstance(market.source, ExchangeSource)
+    followed = [market for market in markets if market.automatic]
 
     @dg.sensor(
-        name=f"{market.name}__ohlcv",
-        jobs=None if bringing is None else [bringing],
+        name=OHLCV,
+        jobs=list(bringing) or None,
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Shows the hours of {market.source.table} as materialized; an hour without a row stays missing."
-        + (f" Imports files of {market.source.folder} when they appear or change." if market.source.folder else "")
-        + (" Starts a fetch when the table is behind." if fetched else ""),
+        description=(
+            "Shows the hours of every market's OHLCV table as materialized; an hour without a row stays missing. "
+            "Imports the files of folders when they appear or change. Starts a fetch from an exchange when a table is "
+            "behind. "
+            "`automatic: false` in a market's YAML leaves it out."
+        ),
     )
     def ohlcv(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        messages = [_ended_orphans(context).removesuffix("; ")]
-        cursor = OhlcvCursor.model_validate_json(context.cursor) if context.cursor else OhlcvCursor()
+        ended = _ended_orphans(context)
+        runs, sayings, markets = Runs(context.instance), Sayings(), Round(followed, context.cursor)
+        notes = read_notes(context.instance, [f"{OHLCV}/{market.name}" for market in followed])
         requests: list[dg.RunRequest] = []
-        if market.source.folder is not None:
-            requests += _imports(context, market, cursor, messages)
-        if fetched:
-            requests += _fetches(context, market, messages)
-        state = digest(database_state(market.source.database), partition_key(last_closed_hour(utc_now())))
-        try:
-            complete, message = (True, "nothing changed") if cursor.reported == state else _report(context, market)
-            cursor.reported = state if complete else ""
-            messages.append(message)
-        except (UserError, RunError) as error:
-            messages.append(f"trying again at the next tick: {error}")
-        message = "; ".join(filter(None, messages))
-        if not requests:
-            return dg.SensorResult(skip_reason=message, cursor=cursor.model_dump_json())
-        context.log.info(message)
-        return dg.SensorResult(run_requests=requests, cursor=cursor.model_dump_json())
+        for market in markets:
+            note = f"{OHLCV}/{market.name}"
+            before = notes.get(note, "")
+            cursor = OhlcvCursor.model_validate_json(before) if before else OhlcvCursor()
+            try:
+                with waiting_at_most(WAIT_S):
+                    asked, message = look_at_ohlcv(runs, market, cursor)
+            except Exception as error:  # what breaks at one market must not keep the others waiting
+                context.log.exception(f"{market.name} broke")
+                sayings.say(market.name, f"trying again at the next tick: {error!r}")
+                continue
+            requests += asked
+            sayings.say(market.name, message, quiet=message == NOTHING_CHANGED)
+            if cursor.model_dump_json() != before:
+                write_notes(context.instance, {note: cursor.model_dump_json()})
+        return _result(context, requests, f"{ended}{sayings.text(markets.left)}", markets.cursor)
 
     return ohlcv
 
 
-def _imports(
-    context: dg.SensorEvaluationContext, market: Market, cursor: OhlcvCursor, messages: list[str]
-) -> list[dg.RunRequest]:
-    """The import to request, if any. Updates the cursor, and adds what there is to say."""
-    asked = next_import(context.instance, market, cursor.files, utc_now())
-    cursor.files = asked.imported
-    messages.append(asked.message)
-    if not asked.files:
-        return []
-    run_config = {"ops": {f"{market.name}__import": {"config": {"files": asked.files}}}}
-    return [dg.RunRequest(job_name=import_job_name(market), run_config=run_config, tags={FILES_TAG: asked.digest})]
+def _result(
+    context: dg.SensorEvaluationContext, requests: list[dg.RunRequest], message: str, cursor: str
+) -> dg.SensorResult:
+    if not requests:
+        return dg.SensorResult(skip_reason=message, cursor=cursor)
+    context.log.info(message)
+    return dg.SensorResult(run_requests=requests, cursor=cursor)
 
 
-def _fetches(context: dg.SensorEvaluationContext, market: Market, messages: list[str]) -> list[dg.RunRequest]:
-    """The fetch to request, if any. Adds what there is to say."""
-    try:
-        asked = next_fetch(context.instance, market, utc_now())
-    except (UserError, RunError) as error:
-        messages.append(f"trying again at the next tick: {error}")
-        return []
-    messages.append(asked.message)
-    return [dg.RunRequest(job_name=fetch_job_name(market))] if asked.asked else []
-
-
-def _report(context: dg.SensorEvaluationContext, market: Market) -> tuple[bool, str]:
-    """Report hours of the table for as long as a tick may take. Returns whether all are reported, and a message."""
-    started = time.monotonic()
-    news = ohlcv_news(context.instance, market, patience=PATIENCE_S)
-    done, changed = 0, ""
-    while done < len(news.unreported) and time.monotonic() - started < REPORTING_S:
-        some = news.unreported.iloc[done : done + REPORTED_AT_A_TIME]
-        report_news(context.instance, market, News(some, news.corrected.iloc[:0]))
-        done += len(some)
-    if len(news.corrected) or len(news.gone):
-        report_news(context.instance, market, News(news.unreported.iloc[:0], news.corrected, news.gone))
-        for hours, what in ((news.corrected.index, "were corrected"), (news.gone, "have no row any more")):
-            changed += f"{len(hours)} hours {what}, {hours[0]} .. {hours[-1]}; " if len(hours) else ""
-    if news.unreported.empty:
-        return True, f"{changed}every hour of the table has been reported"
-    rest = "" if done == len(news.unreported) else f", {len(news.unreported) - done} in the next ticks"
-    hours = news.unreported.index
-    return not rest, f"{changed}reported {done} hours, {hours[0]} .. {hours[done - 1]}{rest}"
+def _note(market: Market, feature_set: FeatureSet) -> str:
+    return f"{NEW_HOURS}/{job_name(market, feature_set)}"
 
 
 def _ended_orphans(context: dg.SensorEvaluationContext) -> str:

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StrictBool,
     StringConstraints,
     Tag,
     model_validator,
@@ -175,6 +176,7 @@ class FeatureSet(_Schema):
     missing: how NaN and infinite values are stored: "null" as JSON null, "nan" as the bare tokens NaN, Infinity and
         -Infinity. "auto" continues as the stored rows of the key have it, and starts a new key with null.
     at_most: the largest number of hours that one tick of the sensor requests; later ticks request the rest.
+    automatic: whether the sensor `new_hours` requests its hours.
     """
 
     key: Key
@@ -185,6 +187,7 @@ class FeatureSet(_Schema):
     feature_modules: FeatureModules = ()
     missing: Missing = "auto"
     at_most: Annotated[int, Field(ge=1, strict=True)] = 24 * 365
+    automatic: StrictBool = True
 
     @property
     def slug(self) -> str:
@@ -245,6 +248,7 @@ class Market(_Schema):
     """One market: its hourly OHLCV, its feature sets, and the database that holds everything derived from the OHLCV.
 
     known_gaps: hours that OHLCV lacks for a reason, so that the check of its continuity reports only others.
+    automatic: whether the sensors look at the market. If not, only schedules and people start its runs.
     owners: of the market's assets, as e-mail addresses or `team:name`; links: web pages about the market, by title.
     """
 
@@ -255,6 +259,7 @@ class Market(_Schema):
     feature_sets: tuple[FeatureSet, ...]
     schedule: HourlySchedule = HourlySchedule()
     known_gaps: tuple[KnownGap, ...] = ()
+    automatic: StrictBool = True
     owners: tuple[Owner, ...] = ()
     links: dict[str, HttpLink] = {}
 

@@ -20,19 +20,27 @@ _UP_TO, _AND = "...", ","
 
 
 def only_hours_tag(hours: pd.DatetimeIndex) -> dict[str, str]:
-    """The tag that lists hours, ascending: partition keys, and `first...last` for several in a row."""
-    parts = [
-        partition_key(first) if first == last else f"{partition_key(first)}{_UP_TO}{partition_key(last)}"
-        for first, last in contiguous_runs(hours)
-    ]
-    return {ONLY_HOURS_TAG: _AND.join(parts)}
+    """The tag that lists hours, ascending."""
+    return {ONLY_HOURS_TAG: hours_as_text(hours)}
 
 
 def only_hours(tags: Mapping[str, str]) -> pd.DatetimeIndex | None:
     """The hours that a run with these tags lists, ascending; None if it is about its whole range."""
     text = tags.get(ONLY_HOURS_TAG)
-    if text is None:
-        return None
+    return None if text is None else hours_of_text(text)
+
+
+def hours_as_text(hours: pd.DatetimeIndex) -> str:
+    """Hours, ascending, as partition keys; several in a row are `first...last`."""
+    parts = [
+        partition_key(first) if first == last else f"{partition_key(first)}{_UP_TO}{partition_key(last)}"
+        for first, last in contiguous_runs(hours)
+    ]
+    return _AND.join(parts)
+
+
+def hours_of_text(text: str) -> pd.DatetimeIndex:
+    """The hours of a text that hours_as_text made. Raises ValueError for any other text."""
     ends = [part.partition(_UP_TO) for part in text.split(_AND)]
     return pd.DatetimeIndex(
         np.concatenate([hour_range(hour_of(first), hour_of(last or first)) for first, _, last in ends])

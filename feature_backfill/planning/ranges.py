@@ -26,8 +26,15 @@ def batches(ranges: Sequence[Range], can_list: bool) -> list[Batch]:
     """The runs that ranges (in time order) make: one for all of them if a run can list its hours, else one for each."""
     if len(ranges) < 2 or not can_list:
         return [Batch(first, last) for first, last in ranges]
-    hours = pd.DatetimeIndex(np.concatenate([hour_range(first, last) for first, last in ranges]))
+    hours = hours_of_ranges(ranges)
     return [Batch(hours[0], hours[-1], only=hours)]
+
+
+def hours_of_ranges(ranges: Sequence[Range]) -> pd.DatetimeIndex:
+    """Every hour of ranges, in their order."""
+    if not ranges:
+        return pd.DatetimeIndex([], dtype="datetime64[us]")
+    return pd.DatetimeIndex(np.concatenate([hour_range(first, last) for first, last in ranges]))
 
 
 def ranges_of_command(plan: Plan, listed: bool) -> list[Range]:

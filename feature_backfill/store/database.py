@@ -6,11 +6,13 @@ and the target database are the same file, the caller opens it once, for writing
 """
 
 import logging
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,9 +21,12 @@ import duckdb
 
 from feature_backfill.errors import DatabaseDamagedError, DatabaseTakenError, UserError
 from feature_backfill.paths import absolute
+from feature_backfill.store.attached import attached_for_reading, forget_instance, is_read
 
 PATIENCE_S = 60.0
 """How long connect() waits for a file that is taken, in seconds."""
+
+_longest_wait: ContextVar[float] = ContextVar("longest_wait", default=math.inf)
 
 ROW_GROUP_SIZE = 2048
 """Rows that DuckDB stores as a unit. Bulk writes in multiples of it are never rewritten by a later one."""
@@ -30,15 +35,14 @@ STORAGE_VERSION = "v1.2.0"
 """The storage version of new databases: the lowest in which DuckDB compresses long text, by ZSTD, to an eighth of its
 size. DuckDB 1.2.0 and every later version reads such a file; older ones refuse it."""
 
-_READ = "__read__"
-"""The name under which a Reader sees the file that it reads."""
-
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
 _NOT_WRITTEN = "Could not write file"
 _INTERRUPTED = "Query interrupted"
 _CORRUPT = "Corrupt database file"
 _DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
+
+Close = Callable[[], None]
 
 _opening = threading.Lock()
 _open_for_writing: set[Path] = set()
@@ -57,6 +61,16 @@ def literal(text: str) -> str:
 
 
 @contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Have no connect() of the block wait longer than this for a file that is taken."""
+    before = _longest_wait.set(seconds)
+    try:
+        yield
+    finally:
+        _longest_wait.reset(before)
+
+
+@contextmanager
 def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a DuckDB file, closed at the end of the block; its time zone is UTC.
 
@@ -70,40 +84,24 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
     """
     path = _required_place(path, read_only)
     with _interrupts():
-        connection = _opened_patiently(path, lambda: _open(path, read_only), patience)
+        connection, close = _open_patiently(path, read_only, min(patience, _longest_wait.get()))
     try:
-        with _errors_of(path):
-            _set_up(connection)
+        with _interrupts():
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")
             yield connection
+    except duckdb.Error as error:
+        if _NOT_WRITTEN in str(error):
+            raise _not_written(path, error) from error
+        if is_damage(error):
+            if read_only:
+                forget_instance()
+            raise _damaged(path, error) from error
+        raise
     finally:
-        connection.close()
+        close()
         if not read_only:
             _open_for_writing.discard(path)
-
-
-class Reader:
-    """Reads many DuckDB files, one after the other, in a sixth of the time that a connection to each would take."""
-
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(config={"threads": 1})  # to share out small queries takes longer than they do
-        _set_up(self._connection)
-
-    @contextmanager
-    def reading(self, path: Path, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection whose database is the file, until the block ends. Raises errors as connect does for reading."""
-        path = _required_place(path, read_only=True)
-        connection = _opened_patiently(path, lambda: self._attached(path), patience)
-        try:
-            with _errors_of(path):
-                connection.execute(f"USE {_READ}")
-                yield connection
-        finally:
-            connection.execute("USE memory")
-            connection.execute(f"DETACH {_READ}")
-
-    def _attached(self, path: Path) -> duckdb.DuckDBPyConnection:
-        self._connection.execute(f"ATTACH {literal(str(path))} AS {_READ} (TYPE duckdb, READ_ONLY)")
-        return self._connection
 
 
 def _required_place(path: Path, read_only: bool) -> Path:
@@ -116,25 +114,6 @@ def _required_place(path: Path, read_only: bool) -> Path:
     if not path.parent.is_dir():
         raise UserError(f"no folder {path.parent} for the DuckDB file {path.name}; create it or correct the path")
     return path
-
-
-def _set_up(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
-
-
-@contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    """Turn what DuckDB says of a file in the block into the errors of connect."""
-    try:
-        with _interrupts():
-            yield
-    except duckdb.Error as error:
-        if _NOT_WRITTEN in str(error):
-            raise _not_written(path, error) from error
-        if is_damage(error):
-            raise _damaged(path, error) from error
-        raise
 
 
 @contextmanager
@@ -180,6 +159,15 @@ def database_path(connection: duckdb.DuckDBPyConnection) -> str:
     return path or "the database in memory"
 
 
+@contextmanager
+def beside(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Another connection to the same database, for a statement beside one whose result is still open."""
+    database = scalar(connection, "SELECT current_database()")
+    with connection.cursor() as cursor:
+        cursor.execute(f"USE {quoted(database)}")
+        yield cursor
+
+
 def scalar(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
 ) -> Any:
@@ -191,14 +179,12 @@ def scalar(
     return rows[0][0] if rows else None
 
 
-def _opened_patiently(
-    path: Path, opening: Callable[[], duckdb.DuckDBPyConnection], patience: float
-) -> duckdb.DuckDBPyConnection:
+def _open_patiently(path: Path, read_only: bool, patience: float) -> tuple[duckdb.DuckDBPyConnection, Close]:
     deadline = time.monotonic() + patience
     warned = False
     while True:
         try:
-            return opening()
+            return _open(path, read_only)
         except OSError as error:
             raise UserError(f"cannot make the DuckDB file {path}: {error.strerror}; see to its folder") from error
         except duckdb.Error as error:
@@ -226,23 +212,24 @@ def _not_written(path: Path, error: duckdb.Error) -> UserError:
     )
 
 
-def _open(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """Open once; several readers in a process share one handle, a writer has its own.
+def _open(path: Path, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Close]:
+    """Open once; several readers in a process share one handle, a writer has its own. Returns also what closes it.
 
-    duckdb.connect() looks into a file before it finds out that this process has it attached, and thereby drops the
+    DuckDB looks into a file before it finds out that this process has it attached, and thereby drops the
     writer's lock: hence the set of files that are being written here.
     """
     with _opening:
         if path in _open_for_writing:
             raise duckdb.ConnectionException("Unique file handle conflict: this process is writing the file")
         if read_only:
-            # Without the prefix, DuckDB would take the file for what it looks like, and download what opens SQLite's.
-            return duckdb.connect(f"duckdb:{path}", read_only=True)
+            return attached_for_reading(path)
+        if is_read(path):
+            raise duckdb.ConnectionException("Unique file handle conflict: this process is reading the file")
         if not path.exists():
             _create(path)
         connection = _attach(path)
         _open_for_writing.add(path)
-        return connection
+        return connection, connection.close
 
 
 def _create(path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import ROW_GROUP_SIZE, database_path
+from feature_backfill.store.database import ROW_GROUP_SIZE, beside, database_path
 from feature_backfill.store.row_source import RowSource
 
 _ROWS_PER_PART = 4 * ROW_GROUP_SIZE
@@ -32,7 +32,7 @@ def in_parts(
     """What `read` returns for each part of the hours, in their order; one part for each core at the same time."""
 
     def read_part(start: int) -> Part:
-        with connection.cursor() as cursor:
+        with beside(connection) as cursor:
             return read(cursor, hours[start : start + _ROWS_PER_PART])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -63,7 +63,7 @@ def parse_values(
 def _fetched(source: RowSource, hours: pd.DatetimeIndex) -> Iterator[list[Row]]:
     """Hours and texts of the rows, some at a time. The next ones are fetched while these are used."""
     edges = [*range(0, len(hours), _ROWS_PER_FETCH), len(hours)]
-    with ThreadPoolExecutor(1) as fetcher, source.connection.cursor() as cursor:
+    with ThreadPoolExecutor(1) as fetcher, beside(source.connection) as cursor:
 
         def fetch(start: int, end: int) -> list[Row]:
             what = "ts, CAST(features AS VARCHAR)"

@@ -11,6 +11,9 @@ from feature_backfill.store.database import database_path, quoted
 _Kind = Literal["table", "view"]
 _KINDS: tuple[_Kind, ...] = ("table", "view")
 
+_Column = tuple[str, str, bool]
+"""Name, SQL type, and whether it is in the primary key."""
+
 
 def describe_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     """The SQL types of the columns of a table or view, by name, in its order.
@@ -61,7 +64,7 @@ def require_schema(
 def _require_columns(
     connection: duckdb.DuckDBPyConnection,
     table: str,
-    described: Sequence[tuple[str, str, bool]],
+    described: Sequence[_Column],
     columns: Mapping[str, str],
     primary_key: Sequence[str],
 ) -> None:
@@ -83,7 +86,7 @@ def _require_columns(
         )
 
 
-def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
+def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]:
     columns = _columns(connection, table)
     if not columns:
         present = table_names(connection)
@@ -95,8 +98,8 @@ def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list
     return columns
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, bool]]:
-    """Name, SQL type, and whether it is in the primary key, of each column; none if there is no such table or view."""
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]:
+    """The columns of a table or view; none if there is no such one."""
     if not any(table.lower() in map(str.lower, _names(connection, kind)) for kind in _KINDS):
         # DESCRIBE would take the name for that of a file or of a Python variable.
         return []

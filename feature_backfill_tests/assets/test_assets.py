@@ -188,9 +188,11 @@ def test_the_asset_describes_the_stored_names_where_they_hide_nothing(market):
     assets = build_definitions([market]).resolve_asset_graph()
     metadata = assets.get(features_key(market, market.feature_sets[0])).metadata
     assert "dagster/column_schema" not in metadata
-    columns = metadata["features"].schema.columns
-    assert [column.name for column in columns] == market.feature_sets[0].names
-    assert all(column.description for column in columns)
+    rows = [line.strip("| ").split(" | ") for line in metadata["features"].value.splitlines()[2:]]
+    told = [(feature, name) for feature, names, summary in rows for name in names.split(", ") if summary]
+    stored = [feature.removesuffix("...") + timeframe for timeframe in ("1H", "4H") for feature, _, _ in rows]
+    assert stored == market.feature_sets[0].names
+    assert {feature.removesuffix("...") + timeframe for feature, timeframe in told} == set(stored)
 
 
 def test_the_asset_shows_the_contract_of_its_key(market):

@@ -2,14 +2,18 @@
 
 import pandas as pd
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from feature_backfill.assets.ohlcv import ohlcv_news, report_news
 from feature_backfill.automation import alerts as sensor_module
+from feature_backfill.automation.alert_looks import _markets_of, _names
 from feature_backfill.automation.alerts import MEMORY
-from feature_backfill.dagster_internals.kept_values import kept_value
+from feature_backfill.automation.new_hours import new_hours_config
+from feature_backfill.automation.runs import NEW_HOURS
+from feature_backfill.dagster_internals.notes import read_notes
 from feature_backfill.definitions import VALIDATION, defs
 from feature_backfill.errors import UserError
-from feature_backfill.hours import HOUR
+from feature_backfill.hours import HOUR, partition_key
 from feature_backfill_tests.alerts.webhook import webhook
 from feature_backfill_tests.automation.ticks import Sensor
 from feature_backfill_tests.markets import GAP, LAST, TABLE, append_ohlcv, configure, execute, small_market
@@ -228,7 +232,7 @@ def test_no_secret_is_kept_or_said(story, dagster_home, hook, capfd, caplog):
     story.look()
     assert "targets.0.url: environment variable NOT_THERE is not set" in story.message
     said = capfd.readouterr()
-    for text in (said.out, said.err, caplog.text, story.message, kept_value(story.instance, MEMORY)):
+    for text in (said.out, said.err, caplog.text, story.message, read_notes(story.instance, [MEMORY]).get(MEMORY)):
         assert SECRET not in text
     assert not [file for file in dagster_home.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()]
 
@@ -253,3 +257,15 @@ def test_dagsters_validation_refuses_a_bad_address(story, monkeypatch):
 def test_without_alerts_yaml_there_is_no_sensor(story):
     (story.configs / "alerts.yaml").unlink()
     assert "alerts" not in {sensor.name for sensor in defs().get_repository_def().sensor_defs}
+
+
+def test_a_shared_run_is_told_of_the_markets_that_it_failed_on(story):
+    hours = new_hours_config({"small__short": partition_key(LAST), "other__short": partition_key(LAST)})
+    run = create_run_for_test(story.instance, job_name=NEW_HOURS, run_config=hours)
+    other = story.market.model_copy(update={"name": "other"})
+    third = story.market.model_copy(update={"name": "third"})
+    assert _markets_of(run, [story.market, other, third]) == [story.market, other]
+    reason = "1 of 2 markets failed: other: no folder"
+    assert _names(reason, "other")
+    assert not _names(reason, "small")
+    assert not _names(reason, "her")

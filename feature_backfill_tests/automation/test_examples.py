@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key, writer_pool
+from feature_backfill.automation.jobs import job_name
 from feature_backfill.commands.shared.instance import shipped_config
 from feature_backfill.config import read_markets
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import synthetic_ohlcv
-from feature_backfill_tests.automation.ticks import Sensor, asked_range
+from feature_backfill_tests.automation.ticks import Sensor, asked_hours
 from feature_backfill_tests.markets import put_ohlcv
 
 FIRST = pd.Timestamp("2025-01-01")
@@ -42,16 +43,16 @@ def test_sensors_make_every_feature_set_current_from_a_table_and_from_files(inst
     put_ohlcv(btcusdt.source.database, OHLCV, btcusdt.source.table)
     OHLCV.to_parquet(ethusdt.source.folder / "all.parquet")
     definitions = build_definitions([btcusdt, ethusdt])
+    ohlcv, sensor = Sensor(instance, definitions, "ohlcv"), Sensor(instance, definitions, "new_hours")
+    ohlcv.execute(ohlcv.tick())
+    (request,) = sensor.tick()
+    assert all(result.success for result in sensor.execute([request]))
+    assert sensor.tick() == []
     for market in (btcusdt, ethusdt):
-        ohlcv = Sensor(instance, definitions, f"{market.name}__ohlcv")
-        ohlcv.execute(ohlcv.tick())
         assert len(instance.get_materialized_partitions(ohlcv_key(market))) == len(OHLCV)
         for feature_set in market.feature_sets:
-            sensor = Sensor(instance, definitions, f"{market.name}__{feature_set.slug}__new_hours")
-            requests = sensor.tick()
-            assert [asked_range(request) for request in requests] == [(LAST - 48 * HOUR, LAST)]
-            assert all(result.success for result in sensor.execute(requests))
-            assert sensor.tick() == []
+            asked = asked_hours(request, job_name(market, feature_set))
+            assert (asked[0], asked[-1]) == (LAST - 48 * HOUR, LAST)
             stored = rows(market, feature_set.key)
             first = FIRST_WITH_720_HOURS if feature_set.base_hours == 720 else LAST - 48 * HOUR
             assert list(stored["ts"]) == list(pd.date_range(first, LAST, freq="h"))

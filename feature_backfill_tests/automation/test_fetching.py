@@ -6,6 +6,7 @@ import pytest
 
 from feature_backfill.assets.names import bars_key, features_key, ohlcv_key
 from feature_backfill.automation.fetching import fetch_config, next_fetch
+from feature_backfill.automation.runs import Runs
 from feature_backfill.checks.corrections import corrections
 from feature_backfill.checks.ohlcv import continuity
 from feature_backfill.definitions import build_definitions
@@ -52,7 +53,7 @@ def said(event):
 
 def test_a_market_whose_table_does_not_exist_yet_is_filled_and_its_features_computed(instance, scene):
     market = scene.market(FIRST)
-    sensor = Sensor(instance, build_definitions([market]), "btc__ohlcv")
+    sensor = Sensor(instance, build_definitions([market]), "ohlcv")
     (request,) = sensor.tick()
     (result,) = sensor.execute([request])
     assert result.success
@@ -98,12 +99,12 @@ def test_the_schedule_waits_for_the_hour_that_is_about_to_close(instance, scene)
 
     (request,) = tick().run_requests
     assert request.run_config == fetch_config(market, NOW.floor("h"))
-    sensor = Sensor(instance, definitions, "btc__ohlcv")
+    sensor = Sensor(instance, definitions, "ohlcv")
     (asked,) = sensor.tick()
     sensor.create_run(asked, dg.DagsterRunStatus.STARTED)
     assert tick().skip_message == "a fetch is queued or running"
     assert sensor.tick() == []
-    features = Sensor(instance, definitions, "btc__short__new_hours")
+    features = Sensor(instance, definitions, "new_hours")
     assert features.tick() == []
     assert features.message == "a fetch is running, which computes the new hours itself"
 
@@ -131,10 +132,10 @@ def test_an_exchange_that_is_down_fails_the_run_in_one_line_and_is_asked_less_an
         (message,) = failures(fetch(instance, market).all_events)
         assert message.startswith("binanceusdm BTC/USDT:USDT, the list of markets: ")
         now = pd.Timestamp.now("UTC").tz_localize(None)
-        request = next_fetch(instance, market, now)
+        request = next_fetch(Runs(instance), market, now)
         assert not request.asked
         dues.append(
-            next(m for m in (1, 3, 7, 15) if next_fetch(instance, market, now + m * pd.Timedelta("1min")).asked)
+            next(m for m in (1, 3, 7, 15) if next_fetch(Runs(instance), market, now + m * pd.Timedelta("1min")).asked)
         )
     assert dues == [3, 7, 15]
 

@@ -7,11 +7,11 @@ import pytest
 from feature_backfill.assets.names import features_key
 from feature_backfill.automation.incremental import KEPT_MESSAGE, Cursor, next_request
 from feature_backfill.automation.jobs import range_tags
-from feature_backfill.automation.runs import pause_after
-from feature_backfill.dagster_internals.listed_hours import only_hours
+from feature_backfill.automation.runs import Runs, pause_after
+from feature_backfill.dagster_internals.notes import read_notes
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, partition_keys
-from feature_backfill_tests.automation.ticks import Sensor, asked_range
+from feature_backfill_tests.automation.ticks import Sensor, asked_hours, asked_range
 from feature_backfill_tests.markets import (
     GAP,
     LAST,
@@ -24,7 +24,7 @@ from feature_backfill_tests.markets import (
 )
 from feature_backfill_tests.postgres import ON_EITHER
 
-NAME = "small__short__new_hours"
+NAME = "new_hours"
 
 
 @pytest.fixture
@@ -39,6 +39,12 @@ def sensor(instance, market):
 
 def delete_row(market, hour):
     execute_on_target(market, "DELETE FROM features WHERE ts = ?", hour)
+
+
+def noted(sensor):
+    """What the sensor remembers of the feature set."""
+    (text,) = read_notes(sensor.instance, ["new_hours/small__short"]).values()
+    return Cursor.model_validate_json(text)
 
 
 def in_two_hours():
@@ -81,7 +87,7 @@ def test_a_run_of_an_asset_backfill_counts_as_on_its_way(sensor, market, instanc
     instance.create_run_for_job(
         sensor.definitions.resolve_implicit_global_asset_job_def(),
         asset_selection=frozenset([features_key(market, market.feature_sets[0])]),
-        tags=dict(request.tags),
+        tags=range_tags(*asked_range(request)),
     )
     assert sensor.ranges() == []
 
@@ -119,7 +125,7 @@ def test_deleted_rows_are_asked_for_again_the_first_ever_stored_too(sensor, mark
     for hour in (LAST - 48 * HOUR, LAST - 20 * HOUR, LAST):
         delete_row(market, hour)
     (request,) = sensor.tick()
-    assert list(only_hours(request.tags)) == [LAST - 48 * HOUR, LAST - 20 * HOUR, LAST]
+    assert list(asked_hours(request)) == [LAST - 48 * HOUR, LAST - 20 * HOUR, LAST]
     assert asked_range(request) == (LAST - 48 * HOUR, LAST)
     kept = stored(market)
     sensor.execute([request])
@@ -131,7 +137,7 @@ def test_deleted_rows_are_asked_for_again_the_first_ever_stored_too(sensor, mark
 def test_old_hours_by_hand_are_no_wish_for_all_between_but_what_was_skipped_of_them_is_asked_for(sensor, market):
     sensor.execute(sensor.tick())
     for first, last in ((GAP - 100 * HOUR, GAP - 100 * HOUR), (GAP - HOUR, GAP + 49 * HOUR)):
-        sensor.execute([dg.RunRequest(tags=range_tags(first, last))])
+        sensor.execute([dg.RunRequest(job_name="small__short", tags=range_tags(first, last))])
     assert sensor.ranges() == []
     append_ohlcv(market, GAP)
     requests = sensor.tick()
@@ -143,13 +149,13 @@ def test_old_hours_by_hand_are_no_wish_for_all_between_but_what_was_skipped_of_t
 
 def test_old_hours_of_a_canceled_run_are_not_asked_for(sensor, market, instance):
     sensor.execute(sensor.tick())
-    old = dg.RunRequest(tags=range_tags(GAP - 100 * HOUR, GAP - 90 * HOUR))
+    old = dg.RunRequest(job_name="small__short", tags=range_tags(GAP - 100 * HOUR, GAP - 90 * HOUR))
     instance.report_run_canceled(sensor.create_run(old, dg.DagsterRunStatus.STARTED))
     delete_row(market, LAST)
     assert sensor.ranges() == [(LAST, LAST)]
     tomorrow = pd.Timestamp.now(tz="UTC").tz_localize(None) + 24 * HOUR
-    cursor = Cursor.model_validate_json(sensor.cursor)
-    assert next_request(instance, market, market.feature_sets[0], cursor, tomorrow).ranges == [(LAST, LAST)]
+    cursor = noted(sensor)
+    assert next_request(Runs(instance), market, market.feature_sets[0], cursor, tomorrow).ranges == [(LAST, LAST)]
 
 
 def test_a_failed_run_is_asked_for_again_after_a_pause_that_grows(sensor, market, instance):
@@ -160,8 +166,8 @@ def test_a_failed_run_is_asked_for_again_after_a_pause_that_grows(sensor, market
         assert sensor.ranges() == []
         assert "49 hours failed, asked for again from" in sensor.message
         ended = pd.Timestamp.now(tz="UTC").tz_localize(None)
-        early = next_request(instance, market, feature_set, Cursor(), ended + pause_after(failures) * 0.9)
-        late = next_request(instance, market, feature_set, Cursor(), ended + pause_after(failures))
+        early = next_request(Runs(instance), market, feature_set, Cursor(), ended + pause_after(failures) * 0.9)
+        late = next_request(Runs(instance), market, feature_set, Cursor(), ended + pause_after(failures))
         assert early.ranges == []
         assert late.ranges == [asked_range(request)]
     append_ohlcv(market, LAST + HOUR)
@@ -193,10 +199,10 @@ def test_a_database_that_is_missing_or_no_database_is_told_and_tried_again(senso
     sensor.execute(sensor.tick())
     append_ohlcv(market, LAST + HOUR)
     moved = market.source.database.rename(market.source.database.with_name("moved.duckdb"))
-    cursor = sensor.cursor
+    cursor = noted(sensor)
     assert sensor.ranges() == []
     assert "no DuckDB file" in sensor.message
-    assert sensor.cursor == cursor
+    assert noted(sensor) == cursor
     moved.rename(market.source.database)
     assert sensor.ranges() == [(LAST + HOUR, LAST + HOUR)]
 
@@ -208,14 +214,14 @@ def test_nothing_is_asked_for_of_a_market_that_is_stored_to_its_end(sensor, mark
 
 
 def test_other_settings_are_looked_at_anew(instance, market, tmp_path):
-    cursor = next_request(instance, market, market.feature_sets[0], Cursor(), in_two_hours()).cursor
+    cursor = next_request(Runs(instance), market, market.feature_sets[0], Cursor(), in_two_hours()).cursor
     assert cursor.settled == ""
     longer = small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 1000, "timeframes": ["1H"]}])
-    request = next_request(instance, longer, longer.feature_sets[0], cursor, in_two_hours())
+    request = next_request(Runs(instance), longer, longer.feature_sets[0], cursor, in_two_hours())
     assert request.ranges == []
     assert "49 cannot be computed, warm-up" in request.message
     assert request.cursor.settled
-    again = next_request(instance, market, market.feature_sets[0], request.cursor, in_two_hours())
+    again = next_request(Runs(instance), market, market.feature_sets[0], request.cursor, in_two_hours())
     assert len(again.ranges) == 1
 
 
@@ -225,12 +231,7 @@ def test_a_cursor_stays_short_and_says_what_was_settled(instance, tmp_path):
     assert sensor.ranges() == []
     told = sensor.message
     assert len(told) > KEPT_MESSAGE
-    assert len(sensor.cursor) <= 400
+    assert len(noted(sensor).model_dump_json()) <= 400
     assert sensor.ranges() == []
     assert sensor.message.endswith(" ...")
     assert told.startswith(sensor.message.removesuffix(" ..."))
-
-
-def test_a_cursor_of_an_earlier_version_is_accepted(sensor):
-    sensor.cursor = '{"since": "2025-01-17-00:00", "settled": "1024 17 none; 1024 18 none; {}", "message": "done"}'
-    assert sensor.ranges() == [(LAST - 48 * HOUR, LAST)]

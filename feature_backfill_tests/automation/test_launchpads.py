@@ -6,10 +6,7 @@ from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
-from feature_backfill.commands.shared.backfill import QUIET
-from feature_backfill.hours import HOUR
-from feature_backfill_tests.markets import GAP, configure, small_market, stored
-from feature_backfill_tests.runs import run_range
+from feature_backfill_tests.markets import configure, small_market
 from feature_backfill_tests.ui.server import LOCATION, REPOSITORY
 
 OPTIONS = {
@@ -71,20 +68,3 @@ def test_the_launchpad_of_an_asset_opens_with_its_options_and_nothing_else(launc
     # Dagster adds an empty section, in which an operator may configure the resources of other jobs.
     assert opened.pop("resources") == {}
     assert opened == {"ops": {op: {"config": config} for op, config in OPTIONS["small__short"].items()}}
-
-
-def test_a_run_config_that_was_saved_with_the_database_is_accepted_and_leaves_it_alone(launchpad, instance, tmp_path):
-    other = tmp_path / "other.duckdb"
-    saved = {
-        "ops": {"small__features__short": {"config": {"overwrite": True}}},
-        "resources": {"target_small": {"config": {"database": str(other), "connection_config": {}}}},
-    }
-    answer = launchpad("small__short", config=saved)["runConfigSchemaOrError"]
-    assert answer["isRunConfigValid"]["__typename"] == "PipelineConfigValidationValid"
-    market, hours = small_market(tmp_path), (GAP - 3 * HOUR, GAP - HOUR)
-    assert run_range(instance, market, *hours).success
-    before = stored(market)
-    assert run_range(instance, market, *hours, run_config={**QUIET, **saved}).success
-    assert not other.exists()
-    assert len(before) == 3
-    assert len(stored(market)) == 3

@@ -7,7 +7,7 @@ import pytest
 from feature_backfill.assets.names import ohlcv_key
 from feature_backfill.automation.changes import KnownFiles
 from feature_backfill.automation.imports import next_import
-from feature_backfill.automation.runs import FIRST_PAUSE
+from feature_backfill.automation.runs import FIRST_PAUSE, Runs
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, partition_key, partition_keys
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
@@ -15,7 +15,7 @@ from feature_backfill_tests.automation.ticks import Sensor
 from feature_backfill_tests.markets import FIRST, GAP, LAST, TABLE, append_ohlcv, ohlcv_of, small_market
 from feature_backfill_tests.postgres import ON_EITHER
 
-NAME = "small__ohlcv"
+NAME = "ohlcv"
 
 
 def shown(instance, market):
@@ -82,13 +82,6 @@ def test_files_are_imported_as_they_come_and_as_they_change(instance, market_of_
     assert sensor.tick() == []
 
 
-def test_a_cursor_of_an_earlier_version_is_accepted(instance, market_of_files, folder):
-    synthetic_ohlcv(FIRST, 30, seed=3).to_csv(folder / "a.csv", index=False)
-    sensor = Sensor(instance, build_definitions([market_of_files]), NAME)
-    sensor.cursor = '{"imported": {"a.csv": "1024 1764200000000000000"}, "reported": "1024 17 none 2025-01-01-00:00"}'
-    assert len(sensor.tick()) == 1
-
-
 def test_an_import_on_its_way_is_not_asked_for_again(instance, market_of_files, folder):
     synthetic_ohlcv(FIRST, 30, seed=3).to_csv(folder / "a.csv", index=False)
     sensor = Sensor(instance, build_definitions([market_of_files]), NAME)
@@ -110,7 +103,7 @@ def test_a_broken_file_fails_the_run_not_the_other_files_and_is_tried_again_late
     assert sensor.tick() == []
     assert "the import of broken.csv, sound.csv failed; it is requested again at" in sensor.message
     later = pd.Timestamp.now(tz="UTC").tz_localize(None) + FIRST_PAUSE
-    assert next_import(instance, market_of_files, KnownFiles(), later).files == ["broken.csv", "sound.csv"]
+    assert next_import(Runs(instance), market_of_files, KnownFiles(), later).files == ["broken.csv", "sound.csv"]
     (folder / "broken.csv").unlink()
     assert [request.run_config["ops"]["small__import"]["config"]["files"] for request in sensor.tick()] == [
         ["sound.csv"]

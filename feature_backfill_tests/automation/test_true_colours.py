@@ -31,7 +31,7 @@ def test_stored_hours_that_a_failed_run_had_planned_are_shown_anew(instance, mar
     without_bars_of_earlier_hours = hours[0] - 60 * HOUR, hours[1]
     assert not run_range(instance, market, *without_bars_of_earlier_hours, only=[key]).success
     assert set(partition_keys(hour_range(*hours))) <= failed_hours(instance, market)
-    Sensor(instance, build_definitions([market]), "small__short__new_hours").tick()
+    Sensor(instance, build_definitions([market]), "new_hours").tick()
     assert not set(partition_keys(hour_range(*hours))) & failed_hours(instance, market)
     assert stored(market).equals(before)
 
@@ -39,7 +39,7 @@ def test_stored_hours_that_a_failed_run_had_planned_are_shown_anew(instance, mar
 def test_a_run_that_failed_makes_a_settled_sensor_look_again(instance, market, monkeypatch):
     key = features_key(market, market.feature_sets[0])
     assert run_range(instance, market, LAST - 60 * HOUR, LAST).success
-    sensor = Sensor(instance, build_definitions([market]), "small__short__new_hours")
+    sensor = Sensor(instance, build_definitions([market]), "new_hours")
     assert sensor.tick() == []
     early = FIRST + 100 * HOUR, FIRST + 110 * HOUR
     assert not run_range(instance, market, *early, only=[key]).success
@@ -50,7 +50,7 @@ def test_a_run_that_failed_makes_a_settled_sensor_look_again(instance, market, m
 
 
 def test_an_ohlcv_hour_that_is_deleted_reads_missing_again(instance, market):
-    sensor = Sensor(instance, build_definitions([market]), "small__ohlcv")
+    sensor = Sensor(instance, build_definitions([market]), "ohlcv")
     sensor.tick()
     execute(market, f"DELETE FROM {TABLE} WHERE timestamp = ?", GAP + 5 * HOUR)
     sensor.tick()

@@ -5,6 +5,7 @@ from dagster._core.events import DagsterEvent
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from feature_backfill.automation.jobs import tagged_range
+from feature_backfill.dagster_internals.listed_hours import hours_of_text
 
 EVENTS = {
     dg.DagsterRunStatus.QUEUED: dg.DagsterEventType.RUN_ENQUEUED,
@@ -58,11 +59,24 @@ class Sensor:
         location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("feature_backfill"), "__repository__")
         job = self.job(request)
         origin = RemoteJobOrigin(location, job.name)
-        run = self.instance.create_run_for_job(job, tags=dict(request.tags), remote_job_origin=origin)
+        run = self.instance.create_run_for_job(
+            job, tags=dict(request.tags), run_config=dict(request.run_config), remote_job_origin=origin
+        )
         event = DagsterEvent(EVENTS[status].value, run.job_name, message=f"now {status.value}")
         self.instance.report_dagster_event(event, run.run_id)
         return run
 
 
 def asked_range(request):
-    return tagged_range(request.tags)
+    """The first and the last hour of a request."""
+    if not request.run_config:
+        return tagged_range(request.tags)
+    hours = asked_hours(request)
+    return hours[0], hours[-1]
+
+
+def asked_hours(request, job=None):
+    """The hours of a request of the sensor new_hours: of the feature set with a job, or of the only one."""
+    hours = request.run_config["ops"]["new_hours_op"]["config"]["hours"]
+    (text,) = hours.values() if job is None else [hours[job]]
+    return hours_of_text(text)

@@ -120,7 +120,7 @@ def test_a_typo_stops_one_market_and_is_shown(site, page_of):
     page = page_of(f"{address}/assets/typo/configuration")
     page.get_by_text("typo.yaml is not YAML").first.wait_for()
     page = page_of(f"{address}/automation")
-    page.get_by_text("desk__one__new_hours").first.wait_for()
+    page.get_by_text("new_hours").first.wait_for()
 
 
 def test_a_corrected_hour_is_unsynced_and_only_that(site, page_of, module_instance):

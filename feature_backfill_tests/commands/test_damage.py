@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from feature_backfill.automation.jobs import job_name
+from feature_backfill.automation.runs import NEW_HOURS
 from feature_backfill.cli import main
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR
@@ -66,8 +66,7 @@ def test_damaged_features_fail_an_export_and_leave_no_file(market, capsys, tmp_p
 def test_a_sensor_and_a_run_in_dagster_say_the_line(market, instance: dg.DagsterInstance):
     damaged(market.source.database)
     definitions = build_definitions([market])
-    name = job_name(market, market.feature_sets[0])
-    sensor = Sensor(instance, definitions, f"{name}__new_hours")
+    sensor = Sensor(instance, definitions, NEW_HOURS)
     assert sensor.tick() == []
     assert f"trying again at the next tick: {market.source.database} is damaged" in sensor.message
     result = definitions.resolve_job_def("small__checks").execute_in_process(instance=instance, raise_on_error=False)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from feature_backfill.assets.names import bars_key, features_key
 from feature_backfill.automation.jobs import batch_tags, tagged_hours
-from feature_backfill.automation.runs import asked_for
+from feature_backfill.automation.runs import Runs, asked_for
 from feature_backfill.cli import main
 from feature_backfill.dagster_internals.listed_hours import ONLY_HOURS_TAG, only_hours, only_hours_tag
 from feature_backfill.dagster_internals.partition_status import newest_plans
@@ -61,7 +61,7 @@ def test_a_run_of_a_list_plans_computes_and_reports_its_hours_only(instance, mar
     for asset in (key, bars_key(market, "4H")):
         assert instance.get_materialized_partitions(asset) == set(partition_keys(LISTED))
         assert set(newest_plans(instance, asset)) == set(partition_keys(LISTED))
-    assert list(asked_for(instance, "small__short", key)) == list(LISTED)
+    assert list(asked_for(Runs(instance), "small__short", key)) == list(LISTED)
     run = instance.get_run_by_id(result.run_id)
     assert list(tagged_hours(run.tags, hour_range(FIRST, LAST))) == list(LISTED)
 

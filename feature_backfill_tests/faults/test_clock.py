@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from feature_backfill.automation.jobs import job_name
+from feature_backfill.automation.runs import NEW_HOURS
 from feature_backfill.checks.corrections import corrections
 from feature_backfill.checks.parity import parity
 from feature_backfill.cli import main
@@ -64,8 +64,8 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 
 def test_a_clock_that_jumps_there_and_back(scene: Scene, instance: dg.DagsterInstance, clock: Clock) -> None:
-    market, feature_set = scene.market, scene.feature_set
-    sensor = Sensor(instance, build_definitions([market]), f"{job_name(market, feature_set)}__new_hours")
+    market = scene.market
+    sensor = Sensor(instance, build_definitions([market]), NEW_HOURS)
     right = LAST + pd.Timedelta(minutes=72)
     clock.set(right)
     assert main(["run", *scene.flags, "--start", str(LAST - DAY)]) == 0

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from feature_backfill.automation.incremental import Cursor, next_request
-from feature_backfill.automation.runs import FIRST_PAUSE
+from feature_backfill.automation.runs import FIRST_PAUSE, Runs
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.store.contracts import forget_ohlcv
@@ -158,11 +158,11 @@ def test_a_reader_that_stays(scene: Scene, reference: pd.Series, instance: dg.Da
     market, now = scene.market, pd.Timestamp.now(tz="UTC").tz_localize(None)
     (feature_set,) = market.feature_sets
     missing = len(reference) - len(before)
-    waits = next_request(instance, market, feature_set, Cursor(), now)
+    waits = next_request(Runs(instance), market, feature_set, Cursor(), now)
     assert f"{missing} hours failed, asked for again from" in waits.message
-    asks = next_request(instance, market, feature_set, Cursor(), now + FIRST_PAUSE)
+    asks = next_request(Runs(instance), market, feature_set, Cursor(), now + FIRST_PAUSE)
     assert "failed" not in asks.message
-    set_back = next_request(instance, market, feature_set, Cursor(), now - pd.Timedelta(days=1))
+    set_back = next_request(Runs(instance), market, feature_set, Cursor(), now - pd.Timedelta(days=1))
     assert "failed" not in set_back.message
 
 

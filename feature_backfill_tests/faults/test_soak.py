@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_backfill.automation.jobs import job_name
+from feature_backfill.automation.runs import NEW_HOURS
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.compute import compute_features
 from feature_backfill.hours import HOUR
@@ -48,8 +48,7 @@ class Soak:
         self.late[:FIRST_HOURS] = False
         self.known = FIRST_HOURS
         self.versions = [self._features()]
-        name = f"{job_name(scene.market, scene.feature_set)}__new_hours"
-        self.sensor = Sensor(instance, build_definitions([scene.market]), name)
+        self.sensor = Sensor(instance, build_definitions([scene.market]), NEW_HOURS)
         self.actions: dict[Callable[[], None], float] = {
             self.append: 0.15, self.fill_in: 0.1, self.correct: 0.1, self.delete: 0.1, self.run: 0.15,
             self.kill: 0.2, self.wait_for_a_lock: 0.05, self.tick: 0.1, self.repair: 0.05,

@@ -1,15 +1,13 @@
-"""What `status` reads: many files by one connection, hours without values, the hours of several keys at once."""
+"""What `status` reads: hours without values, the hours of several keys at once."""
 
 import pandas as pd
 import pytest
 
-from feature_backfill.errors import UserError
-from feature_backfill.store.database import Reader, connect
+from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table as ensure
 from feature_backfill.store.features import stored_hours, stored_hours_of_keys, write_features
 from feature_backfill.store.ohlcv import ohlcv_hours, sound_hours
 from feature_backfill_tests.bad_inputs import BAD_ROWS
-from feature_backfill_tests.holders import another_process_can_write
 from feature_backfill_tests.markets import LAST, TABLE, small_market
 
 HOUR = LAST - pd.Timedelta(hours=5)
@@ -32,21 +30,6 @@ def test_a_row_in_doubt_needs_a_closer_look(market, row):
         connection.execute(row.statement, {"hour": HOUR})
         hours = sound_hours(connection, TABLE)
     assert (hours is None) == (row.what != "a missing row")
-
-
-def test_a_reader_reads_one_file_after_the_other_and_lets_it_go(market, tmp_path):
-    empty, missing = tmp_path / "empty.duckdb", tmp_path / "missing.duckdb"
-    with connect(empty, read_only=False):
-        pass
-    reader = Reader()
-    with reader.reading(market.source.database, 0) as connection:
-        assert len(ohlcv_hours(connection, TABLE)) == 479
-        assert not another_process_can_write(market.source.database)
-    with reader.reading(empty, 0) as connection, pytest.raises(UserError, match=rf"no table {TABLE} in {empty}"):
-        ohlcv_hours(connection, TABLE)
-    with pytest.raises(UserError, match="no DuckDB file"), reader.reading(missing, 0):
-        pass
-    assert another_process_can_write(market.source.database)
 
 
 def test_the_hours_of_several_keys(tmp_path):

@@ -12,6 +12,7 @@ from feature_backfill_tests.ui.server import dagster_ui, until
 HOURS = 547
 LAST = FIRST + (HOURS - 1) * HOUR
 STORIES = ("gap", "scattered", "sensor", "together", "restart")
+WITH_SENSORS = ("sensor", "together")
 HISTORY = hour_range(FIRST + 47 * HOUR, LAST)
 COMPUTABLE = HISTORY.difference(hour_range(GAP, GAP + 47 * HOUR))
 
@@ -27,7 +28,7 @@ def desk(tmp_path_factory):
     (home / "dagster.yaml").write_text(settings)
     for name in STORIES:
         (folder / name).mkdir()
-    markets = {name: small_market(folder / name, HOURS, name=name) for name in STORIES}
+    markets = {name: small_market(folder / name, HOURS, name=name, automatic=name in WITH_SENSORS) for name in STORIES}
     for market in markets.values():
         configure(market, folder)
     (folder / "typo.yaml").write_text("name: typo\nfirst_hour: [")
@@ -84,7 +85,7 @@ def test_the_sensor_fills_what_is_new_and_what_a_filled_gap_allows(desk):
     ui.finished(ui.launch_job("sensor__short", keys(known)))
     before = stored(market)
     assert list(before["ts"]) == list(known.intersection(COMPUTABLE))
-    ui.start_sensor(next(name for name in ui.sensors() if name.startswith("sensor__short")))
+    ui.start_sensor("new_hours")
     execute(market, f"INSERT INTO {TABLE} SELECT * FROM later")
     until(lambda: True if stored(market)["ts"].max() == LAST else None)
     expected = hour_range(GAP - 20 * HOUR, LAST).intersection(COMPUTABLE)
@@ -108,7 +109,7 @@ def test_a_broken_yaml_beside_these_markets_has_a_red_check_without_a_click(desk
 
 def test_backfills_and_the_sensor_together_compute_each_hour_once(desk):
     ui, _, markets = desk
-    ui.start_sensor(next(name for name in ui.sensors() if name.startswith("together__short")))
+    ui.start_sensor("new_hours")
     halves = HISTORY[:250], HISTORY[200:]
     launched = [ui.launch_assets(assets("together"), keys(half)) for half in halves]
     for backfill in map(ui.finished, launched):
@@ -126,7 +127,7 @@ def test_a_daemon_killed_in_the_middle_of_a_backfill_loses_nothing(desk):
     dagster.kill_alone("daemon")
     before = stored(market)
     dagster.start_daemon()
-    ui.start_sensor("restart__ohlcv")
+    ui.start_sensor("ohlcv")
     until(lambda: True if len(stored(market)) == len(scattered) else None)
     after = stored(market)
     assert list(after["ts"]) == list(scattered)

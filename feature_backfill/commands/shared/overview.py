@@ -19,7 +19,7 @@ from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import hour_range, last_closed_hour
 from feature_backfill.planning.counting import HourCounts, count_missing
 from feature_backfill.planning.standing import hours_between, whole_stretch
-from feature_backfill.store.database import Reader
+from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours_of_keys
 from feature_backfill.store.ohlcv import read_ohlcv, sound_hours
 
@@ -75,9 +75,8 @@ def known_checks() -> tuple[Checks, str | None]:
 def overviews(markets: Sequence[Market], checks: Checks) -> Iterator[Overview]:
     """An overview of each feature set of each market, in their order. Files that cannot be read are no error."""
     if len(markets) <= FEW or sys.platform != "linux":
-        reader = Reader()
         for market in markets:
-            yield from _looked_at(reader, market, checks)
+            yield from _looked_at(market, checks)
         return
     # A fork has all modules imported already. Nothing here has begun a thread by now.
     parts = [(markets[start : start + FEW], checks) for start in range(0, len(markets), FEW)]
@@ -89,21 +88,20 @@ def overviews(markets: Sequence[Market], checks: Checks) -> Iterator[Overview]:
 def _part(part: tuple[Sequence[Market], Checks]) -> list[Overview]:
     """The overviews of some of the markets, in a process of their own."""
     markets, checks = part
-    reader = Reader()
-    return [overview for market in markets for overview in _looked_at(reader, market, checks)]
+    return [overview for market in markets for overview in _looked_at(market, checks)]
 
 
-def _looked_at(reader: Reader, market: Market, checks: Checks) -> list[Overview]:
+def _looked_at(market: Market, checks: Checks) -> list[Overview]:
     try:
-        return list(_of_market(reader, market, checks))
+        return list(_of_market(market, checks))
     except (UserError, RunError) as error:
         return [Overview(market.name, feature_set.key, error=str(error)) for feature_set in market.feature_sets]
 
 
-def _of_market(reader: Reader, market: Market, checks: Checks) -> Iterator[Overview]:
+def _of_market(market: Market, checks: Checks) -> Iterator[Overview]:
     closed = last_closed_hour()
-    rows = _hourly_rows(reader, market, closed)
-    stored = _stored(reader, market)
+    rows = _hourly_rows(market, closed)
+    stored = _stored(market)
     ends = (rows.stamps[0], rows.stamps[-1]) if len(rows.hours) else None
     whole = None if ends is None else whole_stretch(market.first_hour, ends, closed)
     hours = epoch_hours(NO_HOURS if whole is None else hour_range(*whole))
@@ -128,19 +126,19 @@ def _without(hours: Integers, stored: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return timestamps(hours[~np.isin(hours, epoch_hours(stored))])
 
 
-def _hourly_rows(reader: Reader, market: Market, closed: pd.Timestamp) -> HourlyRows:
+def _hourly_rows(market: Market, closed: pd.Timestamp) -> HourlyRows:
     """All hourly rows up to the last closed hour; their values only if some may be bad."""
-    with reader.reading(market.source.database, PATIENCE_S) as connection:
+    with connect(market.source.database, read_only=True, patience=PATIENCE_S) as connection:
         hours = sound_hours(connection, market.source.table, closed)
         if hours is not None:
             return HourlyRows.sound_at(hours)
         return HourlyRows.of(read_ohlcv(connection, market.source.table, end=closed))
 
 
-def _stored(reader: Reader, market: Market) -> Mapping[str, pd.DatetimeIndex]:
+def _stored(market: Market) -> Mapping[str, pd.DatetimeIndex]:
     """The stored hours of each feature key; none before the first run has made the database."""
     keys = [feature_set.key for feature_set in market.feature_sets]
     if not market.target_database.exists():
         return dict.fromkeys(keys, NO_HOURS)
-    with reader.reading(market.target_database, PATIENCE_S) as connection:
+    with connect(market.target_database, read_only=True, patience=PATIENCE_S) as connection:
         return stored_hours_of_keys(connection, keys)
