@@ -1,8 +1,10 @@
 """The source of a market in its YAML: a table, a folder, an exchange."""
 
+import json
+
 import pytest
 
-from feature_backfill.config import ExchangeSource, OhlcvSource, market_from
+from feature_backfill.config import ExchangeSource, OhlcvSource, market_from, read_markets
 from feature_backfill.errors import UserError
 
 TABLE = {"database": "ohlcv.duckdb", "table": "t"}
@@ -39,7 +41,7 @@ def test_what_is_written_is_read_again(tmp_path):
         ({**EXCHANGE, "folder": "files"}, "source: a market has either an exchange or a folder; remove one of the two"),
         (
             {**EXCHANGE, "limit": 5},
-            "source.limit: unknown field; allowed are database, table, folder, exchange, symbol",
+            "source.limit: unknown field; allowed are database, table, folder, columns, exchange, symbol",
         ),
         ({**EXCHANGE, "archive": "ftp://files"}, "source.archive: String should match pattern"),
         ({**EXCHANGE, "api": "localhost"}, "source.api: String should match pattern"),
@@ -52,3 +54,14 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, source, message):
     with pytest.raises(UserError) as caught:
         market_of(tmp_path, source)
     assert message in str(caught.value)
+
+
+def test_two_symbols_do_not_fill_one_table(tmp_path):
+    text = "name: {name}\nfirst_hour: 2025-01-01\nfeature_sets: []\ntarget_database: {name}.duckdb\nsource: {source}\n"
+    for name, symbol in (("btc", "BTC/USDT:USDT"), ("eth", "ETH/USDT:USDT")):
+        source = json.dumps({**EXCHANGE, "symbol": symbol})
+        (tmp_path / f"{name}.yaml").write_text(text.format(name=name, source=source))
+    (tmp_path / "reader.yaml").write_text(text.format(name="reader", source=json.dumps(TABLE)))
+    markets = read_markets(tmp_path)
+    assert [market.name for market in markets.valid] == ["reader"]
+    assert "these files use the same OHLCV table, which their exchanges fill: " in markets.errors[0]

@@ -11,6 +11,8 @@ from feature_backfill.commands.shared.hours import parsed_hour
 from feature_backfill.commands.shared.instance import dagster_instance
 from feature_backfill.commands.shared.market import market_named
 from feature_backfill.config import Market, read_markets
+from feature_backfill.errors import UserError
+from feature_backfill.hours import last_closed_hour
 from feature_backfill.sources.registry import bring
 from feature_backfill.sources.source import Brought
 from feature_backfill.sources.wording import brought_lines
@@ -20,6 +22,9 @@ def execute(options: argparse.Namespace) -> int:
     """Fetch, say what came from where, and report the hours to Dagster: also those that came before a failure."""
     market = market_named(read_markets(), options.market)
     since = parsed_hour("--since", options.since)
+    closed = last_closed_hour()
+    if since is not None and not market.first_hour <= since <= closed:
+        raise UserError(f"--since {since} is not within {market.first_hour} .. {closed}, the hours of {market.name}")
     brought = Brought()
     try:
         with _Bar() as bar:

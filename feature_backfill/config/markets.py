@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_backfill.config.files import load_market
-from feature_backfill.config.schema import Market
+from feature_backfill.config.schema import ExchangeSource, Market
 from feature_backfill.errors import UserError
 
 CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"
@@ -103,8 +103,19 @@ def _sharing(markets: Mapping[Path, Market]) -> dict[Path, str]:
             lambda market: {str(market.target_database)},
             "rows and bars of two markets would mix there: give each market a target_database of its own",
         ),
+        **_in_common(
+            markets,
+            "OHLCV table, which their exchanges fill",
+            _filled_by_an_exchange,
+            "bars of two symbols would mix there: give each market a table of its own",
+        ),
         **_in_common(markets, "market name", lambda market: {market.name}, "rename all but one of the markets"),
     }
+
+
+def _filled_by_an_exchange(market: Market) -> set[str]:
+    source = market.source
+    return {f"{source.database} {source.table.lower()}"} if isinstance(source, ExchangeSource) else set()
 
 
 def _in_common(

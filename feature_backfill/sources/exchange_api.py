@@ -10,12 +10,15 @@ import pandas as pd
 import requests
 
 from feature_backfill.config import ExchangeSource
-from feature_backfill.errors import UserError
+from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import HOUR, utc_now
 from feature_backfill.sources.retrying import Passing, patiently, seconds_to_wait
 from feature_backfill.store.ohlcv import OHLCV_COLUMNS
 
 SMALLEST_PAGE = 100
+MOST_AHEAD_S = 30 * 60
+"""An exchange's time may be ahead of the clock by so much; more is a mistake of one of the two."""
+
 """Hours of a page where ccxt does not know the exchange's limit: a guess on the low side."""
 
 MAY_PASS = {403, 408, 418, 425, 429}
@@ -48,10 +51,19 @@ class ExchangeApi:
         self.page_hours = _page_limit(self._exchange.features or {}, self.market)
 
     def now(self) -> pd.Timestamp:
-        """The exchange's time, UTC-naive; the clock's if it does not tell its time."""
+        """The exchange's time, UTC-naive; the clock's if it does not tell its time.
+
+        Raises RunError if it is so far ahead of the clock that hours would count as closed which are not.
+        """
         if not self._exchange.has["fetchTime"]:
             return utc_now().as_unit("us")
         milliseconds = self._ask("the time", lambda: int(self._exchange.fetch_time()))
+        ahead = milliseconds / 1000 - utc_now().timestamp()
+        if ahead > MOST_AHEAD_S:
+            raise RunError(
+                f"{self._name}: the time of the exchange is {ahead / 60:,.0f} minutes ahead of this machine's; set the "
+                "clock, or wait until the exchange tells the right time: an open candle would count as closed"
+            )
         return pd.Timestamp(milliseconds, unit="ms").as_unit("us")
 
     def page(self, first: pd.Timestamp, last: pd.Timestamp, closed: pd.Timestamp) -> pd.DataFrame:

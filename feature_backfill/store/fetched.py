@@ -4,6 +4,7 @@ Besides the table of the rows, two small tables lie in its database: `ohlcv_rest
 replaced, `ohlcv_absent` the hours that were asked for in vain. Both serve every OHLCV table of the database.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import duckdb
@@ -36,20 +37,20 @@ class Stored:
 def store_fetched(connection: duckdb.DuckDBPyConnection, table: str, ohlcv: pd.DataFrame, seen: pd.Timestamp) -> Stored:
     """Insert or update fetched rows in one transaction, and keep the values that are replaced in `ohlcv_restated`.
 
-    The table's columns first_seen and last_seen (UTC) are made if they are missing, and set. The hours are no longer
-    absent.
+    The table's columns first_seen and last_seen (UTC) are made before if they are missing, and set. The hours are no
+    longer absent.
 
     ohlcv: rows x (timestamp, open, high, low, close, volume), UTC-naive and distinct stamps. seen: when the rows were
     fetched, UTC-naive.
 
     Raises UserError if the table cannot take the rows.
     """
+    if has_table(connection, table):
+        with suppress(duckdb.CatalogException):  # of a view, which does not take the rows either
+            _add_seen_columns(connection, table)
     with incoming_rows(connection, table, ohlcv):
         _create_tables(connection)
-        present = {column.lower() for column in describe_table(connection, table)}
-        for column in _SEEN:
-            if column not in present:
-                connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {column} TIMESTAMP")
+        _add_seen_columns(connection, table, checkpoint=False)
         match = same_hour(connection, table)
         restated = _keep_replaced(connection, table, match, seen)
         done = upsert_incoming(connection, table)
@@ -109,6 +110,20 @@ def restated_rows(connection: duckdb.DuckDBPyConnection, table: str, since: pd.T
         " ORDER BY replaced_at, timestamp",
         {"table": table, "since": since},
     ).df()
+
+
+def _add_seen_columns(connection: duckdb.DuckDBPyConnection, table: str, checkpoint: bool = True) -> None:
+    """Add the columns that say when a row was seen, if they lack.
+
+    checkpoint: whether to write the table out then, outside of a transaction. Without that, DuckDB 2.0 does not commit
+    rows that are added to a table of more than 2,048 rows without a key (*Corrupted segment tree*).
+    """
+    present = {column.lower() for column in describe_table(connection, table)}
+    lacking = [column for column in _SEEN if column not in present]
+    for column in lacking:
+        connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {column} TIMESTAMP")
+    if lacking and checkpoint:
+        connection.execute("CHECKPOINT")
 
 
 def _keep_replaced(

@@ -55,6 +55,15 @@ def test_a_clock_that_is_off_by_ten_minutes_changes_nothing(tmp_path, minutes):
         scene.assert_table_is_what_the_exchange_holds(ours - 60 * HOUR)
 
 
+@pytest.mark.parametrize("ahead", [pd.Timedelta(minutes=50), pd.Timedelta(days=400)])
+def test_an_exchange_whose_time_is_far_ahead_is_not_believed(tmp_path, ahead):
+    ours = pd.Timestamp.now(tz="UTC").tz_localize(None).floor("h")
+    with served_scene(tmp_path, ours - 60 * HOUR, ours + ahead) as scene:
+        with pytest.raises(RunError, match="minutes ahead of this machine's; set the clock"):
+            scene.fetch(ours - 60 * HOUR)
+        assert not (scene.folder / "ohlcv.duckdb").exists() or scene.stored().empty
+
+
 def test_what_an_exchange_that_was_down_for_two_hours_has_missed_comes_in_one_fetch(scene, short_pauses):
     scene.fetch()
     scene.faults.switch_on(down)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -53,6 +54,18 @@ def test_a_table_that_an_import_filled_gets_the_columns(connection):
     store_fetched(connection, "t", ROWS[2:], NOON)
     assert pd.isna(seen(connection)[1]).all()
     assert seen(connection)[2:] == [[NOON, NOON]] * 3
+
+
+def test_a_long_table_without_a_key_that_somebody_else_filled_gets_the_columns(tmp_path):
+    rows = synthetic_ohlcv(FIRST, 2200, seed=1)
+    with duckdb.connect(tmp_path / "theirs.duckdb") as connection:
+        connection.register("theirs", rows[:-10])
+        connection.execute("CREATE TABLE t AS FROM theirs")
+    with connect(tmp_path / "theirs.duckdb", read_only=False) as connection:
+        stored = store_fetched(connection, "t", rows[-50:], NOON)
+        assert (len(stored.new), stored.same) == (10, 40)
+        pd.testing.assert_frame_equal(read_ohlcv(connection, "t"), rows)
+        assert connection.execute("SELECT count(first_seen) FROM t").fetchone() == (50,)
 
 
 def test_an_hour_is_absent_for_good_after_a_day_in_vain_and_no_longer_once_it_comes(connection):

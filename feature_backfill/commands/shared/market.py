@@ -80,8 +80,9 @@ def market_named(markets: Markets, name: str) -> Market:
     for market in markets.valid:
         if market.name == name:
             return market
-    names = ", ".join(market.name for market in markets.valid) or "none"
-    problem = f"no market {name} in configs/, which has {names}; name one of them or describe it there"
+    names = ", ".join(market.name for market in markets.valid)
+    remedy = "name one of them or describe it there" if names else "describe it there"
+    problem = f"no market {name} in configs/, which has {names or 'none'}; {remedy}"
     raise UserError(problem + _broken(markets.errors))
 
 
