@@ -70,19 +70,6 @@ def test_the_reasons_are_those_of_a_plan(good):
     assert line.missing.states == states
 
 
-def test_many_markets_are_looked_at_by_two_processes(home):
-    """In a process of its own, as the command is: a fork of this one would have its threads' locks."""
-    code = (
-        "import sys; from feature_backfill.cli import main; from feature_backfill.commands.shared import overview\n"
-        "overview.FEW = int(sys.argv[1]); main(['status', '--json'])"
-    )
-    alone, together = (
-        subprocess.run([sys.executable, "-c", code, few], capture_output=True, text=True, check=True).stdout
-        for few in ("20", "1")
-    )
-    assert json.loads(alone) == json.loads(together) and len(json.loads(alone)) == 3
-
-
 def test_a_bad_row_is_a_reason_too(good):
     execute(good, "UPDATE ohlcv_small_1h SET high = 'nan'::DOUBLE WHERE timestamp = ?", LAST - pd.Timedelta(hours=2))
     (line,) = overviews([good], {})

@@ -2,10 +2,8 @@
 
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +25,6 @@ PATIENCE_S = 2.0
 """How long a look waits for a database that is being written."""
 
 NO_HOURS = pd.DatetimeIndex([], dtype="datetime64[us]")
-FEW, AT_ONCE = 20, 2
-"""Where there are more than a few markets, two processes look at them, a few at a time."""
-
 Checks = Mapping[tuple[str, ...], LastChecks]
 
 
@@ -74,21 +69,8 @@ def known_checks() -> tuple[Checks, str | None]:
 
 def overviews(markets: Sequence[Market], checks: Checks) -> Iterator[Overview]:
     """An overview of each feature set of each market, in their order. Files that cannot be read are no error."""
-    if len(markets) <= FEW or sys.platform != "linux":
-        for market in markets:
-            yield from _looked_at(market, checks)
-        return
-    # A fork has all modules imported already. Nothing here has begun a thread by now.
-    parts = [(markets[start : start + FEW], checks) for start in range(0, len(markets), FEW)]
-    with get_context("fork").Pool(AT_ONCE) as pool:
-        for some in pool.imap(_part, parts):
-            yield from some
-
-
-def _part(part: tuple[Sequence[Market], Checks]) -> list[Overview]:
-    """The overviews of some of the markets, in a process of their own."""
-    markets, checks = part
-    return [overview for market in markets for overview in _looked_at(market, checks)]
+    for market in markets:
+        yield from _looked_at(market, checks)
 
 
 def _looked_at(market: Market, checks: Checks) -> list[Overview]:
