@@ -66,7 +66,7 @@ def test_feature_sets_of_a_market_share_its_ohlcv_bars_and_pool(markets):
         shared = {ohlcv_key(market), bars_key(market, "4H"), bars_key(market, "12H")}
         for feature_set in market.feature_sets:
             assert shared <= graph.get(features_key(market, feature_set)).parent_keys
-    assert len(graph.materializable_asset_keys) == 15
+    assert len(graph.materializable_asset_keys) == 18
     for market in markets.values():
         written = [bars_key(market, "4H"), *(features_key(market, feature_set) for feature_set in market.feature_sets)]
         assert {pool for key in written for pool in graph.get(key).pools} == {writer_pool(market)}

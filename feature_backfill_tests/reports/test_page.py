@@ -63,7 +63,7 @@ def test_a_page_of_years_has_a_bounded_size(contents):
     hours = hour_range(FIRST, FIRST + pd.Timedelta(hours=5999))
     features = pd.DataFrame(random.standard_normal((6000, 440)), hours, dtype="float32")
     features.columns = [f"a_feature_of_some_length_{number}" for number in range(440)]
-    states = pd.Series(random.integers(0, 5, len(hours)), hours)
+    states = pd.Series(random.integers(0, 5, len(hours) // 24).repeat(24), hours)
     reasons = pd.Series("a reason of some length " * 4, hours)
     candles = replace(
         contents.candles,

@@ -57,8 +57,9 @@ def test_a_clock_that_is_off_by_ten_minutes_changes_nothing(tmp_path, minutes):
 
 @pytest.mark.parametrize("ahead", [pd.Timedelta(minutes=50), pd.Timedelta(days=400)])
 def test_an_exchange_whose_time_is_far_ahead_is_not_believed(tmp_path, ahead):
-    ours = pd.Timestamp.now(tz="UTC").tz_localize(None).floor("h")
-    with served_scene(tmp_path, ours - 60 * HOUR, ours + ahead) as scene:
+    now = pd.Timestamp.now(tz="UTC").tz_localize(None)
+    ours = now.floor("h")
+    with served_scene(tmp_path, ours - 60 * HOUR, now + ahead) as scene:
         with pytest.raises(RunError, match="minutes ahead of this machine's; set the clock"):
             scene.fetch(ours - 60 * HOUR)
         assert not (scene.folder / "ohlcv.duckdb").exists() or scene.stored().empty

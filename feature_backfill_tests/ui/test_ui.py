@@ -67,6 +67,7 @@ def test_a_range_with_a_gap_and_then_what_is_missing(desk):
     assert ui.partitions(features) == [(partition_key(HISTORY[0]), partition_key(LAST))]
 
 
+@pytest.mark.live
 def test_scattered_hours_are_a_run_each_and_the_only_ones(desk):
     ui, _, markets = desk
     scattered = [GAP - 30 * HOUR, GAP + 70 * HOUR, LAST]
@@ -107,6 +108,7 @@ def test_a_broken_yaml_beside_these_markets_has_a_red_check_without_a_click(desk
     assert "typo.yaml is not YAML" in result["evaluation"]["description"]
 
 
+@pytest.mark.live
 def test_backfills_and_the_sensor_together_compute_each_hour_once(desk):
     ui, _, markets = desk
     ui.start_sensor("new_hours")
@@ -119,6 +121,7 @@ def test_backfills_and_the_sensor_together_compute_each_hour_once(desk):
     assert list(rows["ts"]) == list(COMPUTABLE)
 
 
+@pytest.mark.live
 def test_a_daemon_killed_in_the_middle_of_a_backfill_loses_nothing(desk):
     ui, dagster, markets = desk
     market, scattered = markets["restart"], COMPUTABLE[::100]

@@ -13,6 +13,8 @@ import pytest
 
 from feature_backfill import feature_names, read_features
 
+pytestmark = pytest.mark.live
+
 EXAMPLE = Path(__file__).parents[1]
 HOURS = 22
 

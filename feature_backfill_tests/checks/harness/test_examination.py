@@ -61,13 +61,14 @@ def test_sound_features_pass(scene):
     assert all(verdict.missing == verdict.infinite == 0 and verdict.microseconds > 0 for verdict in found)
 
 
-def test_the_built_in_features_pass(scene):
+def test_the_built_in_features_pass():
+    scene = synthetic_scene([], Lookback(420), ["4H"])
     found = list(Examination(scene).of(BUILT_IN.groups))
     assert len(found) == len(BUILT_IN.features)
     assert {verdict.feature: verdict.problem for verdict in found if verdict.problem} == {}
     notes = {verdict.feature: verdict.notes for verdict in found}
     assert notes["close_vwap"] == ()
-    assert notes["close_williams_r_14"] == ("close_williams_r_14_1H repeats close_stoch_k_14_1H: correlation 1.00000",)
+    assert notes["close_williams_r_14"] == ("close_williams_r_14_4H repeats close_stoch_k_14_4H: correlation 1.00000",)
 
 
 def test_what_is_worth_knowing_is_noted(scene):
