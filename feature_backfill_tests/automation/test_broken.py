@@ -199,6 +199,7 @@ def validate(*options):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.live
 def test_dagsters_validation_refuses_a_broken_file_and_names_it(configs, markets):
     done = validate()
     assert done.returncode == 0, done.stderr

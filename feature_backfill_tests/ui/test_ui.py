@@ -44,6 +44,7 @@ def keys(hours):
     return partition_keys(pd.DatetimeIndex(hours))
 
 
+@pytest.mark.live
 def test_a_range_with_a_gap_and_then_what_is_missing(desk):
     ui, _, markets = desk
     market, features = markets["gap"], assets("gap")[-1]

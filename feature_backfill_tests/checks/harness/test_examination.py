@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from feature_backfill.checks.harness import scene as scene_module
 from feature_backfill.checks.harness.examination import Examination
 from feature_backfill.checks.harness.scene import scene_of, synthetic_scene
 from feature_backfill.engine.catalog import BUILT_IN, groups_of
@@ -61,7 +62,8 @@ def test_sound_features_pass(scene):
     assert all(verdict.missing == verdict.infinite == 0 and verdict.microseconds > 0 for verdict in found)
 
 
-def test_the_built_in_features_pass():
+def test_the_built_in_features_pass(monkeypatch):
+    monkeypatch.setattr(scene_module, "PROBES", 9)
     scene = synthetic_scene([], Lookback(420), ["4H"])
     found = list(Examination(scene).of(BUILT_IN.groups))
     assert len(found) == len(BUILT_IN.features)
