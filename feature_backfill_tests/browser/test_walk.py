@@ -79,7 +79,7 @@ def test_an_hour_that_ohlcv_lacks_is_missing_in_the_bars(site, page_of):
 def test_the_page_of_a_feature_set_says_why_hours_are_missing(site, page_of):
     _, _, address = site
     page = page_of(f"{address}/assets/desk/features/one?view=overview")
-    page.get_by_text("why_missing").wait_for()
+    page.get_by_text("why_missing", exact=True).wait_for()
     page.get_by_text(f"the lookback is complete again from {GAP + 48 * HOUR:%Y-%m-%d %H:%M}").first.wait_for()
 
 
