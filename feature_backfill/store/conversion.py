@@ -83,14 +83,17 @@ def _copy(connection: duckdb.DuckDBPyConnection, new: Path) -> None:
     """Write the database of a connection to a new file. Raises RunError if that is not its equal."""
     old = scalar(connection, "SELECT current_database()")
     attach(connection, new, _NEW, STORAGE_VERSION)
-    connection.execute(f"COPY FROM DATABASE {quoted(old)} TO {quoted(_NEW)}")
-    different = differences(connection, old, _NEW)
+    try:
+        connection.execute(f"COPY FROM DATABASE {quoted(old)} TO {quoted(_NEW)}")
+        different = differences(connection, old, _NEW)
+    finally:  # the instance goes on to read other files
+        with suppress(duckdb.Error):
+            connection.execute(f"DETACH {quoted(_NEW)}")
     if different:
         raise RunError(
             f"{database_path(connection)} could not be converted and is as it was: "
             f"DuckDB does not copy {'; '.join(different)}"
         )
-    connection.execute(f"DETACH {quoted(_NEW)}")
 
 
 def differences(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> list[str]:
