@@ -4,16 +4,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import duckdb
 import pandas as pd
 import yaml
 
 from benchmarks.folders import dagster_home
 from benchmarks.measure import Figure, environment
+from benchmarks.waiting import readable_at
 from feature_backfill.automation.fetching import fetch_config, fetch_job_name
 from feature_backfill.config import Market, market_from
 from feature_backfill.hours import HOUR, last_closed_hour
@@ -26,6 +25,8 @@ HISTORY = 800
 """Hours of each market: more than a lookback."""
 
 SERVED = 2
+LOOK_EVERY_S = 0.05
+GIVEN_UP_S = 600.0
 LEAD_S = 120.0
 """So long before an hour closes its runs are started, as the schedule does."""
 
@@ -51,7 +52,7 @@ def served_hours(count: int) -> Iterator[Figure]:
             clock.set(hour + HOUR - pd.Timedelta(seconds=LEAD_S))
             closes = time.monotonic() + LEAD_S
             runs = [_fetch(folder, home, market, hour) for market in markets]
-            late = sorted(moment - closes for moment in _readable(markets, hour))
+            late = [moment - closes for moment in readable_at(markets, hour, 1, LOOK_EVERY_S, GIVEN_UP_S)]
             _finished(runs)
             yield Figure(f"features of a closed hour, {count} markets, the first", late[0], "s")
             yield Figure(f"features of a closed hour, {count} markets, the last", late[-1], "s")
@@ -85,25 +86,3 @@ def _fetch(folder: Path, home: Path, market: Market, awaited: pd.Timestamp | Non
 def _finished(runs: "Sequence[subprocess.Popen[bytes]]") -> None:
     if any([run.wait() for run in runs]):
         raise RuntimeError("a run failed")
-
-
-def _readable(markets: Sequence[Market], hour: pd.Timestamp) -> list[float]:
-    """When the row of an hour could first be read, of each market. Looks every 50 ms if a database changed."""
-    found: dict[str, float] = {}
-    looked: dict[str, int] = {}
-    while len(found) < len(markets):
-        for market in markets:
-            changed = market.target_database.stat().st_mtime_ns
-            if market.name not in found and looked.get(market.name) != changed and _has_row(market, hour, looked):
-                found[market.name] = time.monotonic()
-        time.sleep(0.05)
-    return list(found.values())
-
-
-def _has_row(market: Market, hour: pd.Timestamp, looked: dict[str, int]) -> bool:
-    changed = market.target_database.stat().st_mtime_ns
-    with suppress(duckdb.IOException), duckdb.connect(market.target_database, read_only=True) as connection:
-        rows = connection.execute("SELECT 1 FROM features WHERE ts = ?", [hour]).fetchall()
-        looked[market.name] = changed
-        return bool(rows)
-    return False

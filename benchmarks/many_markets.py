@@ -11,14 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import duckdb
 import pandas as pd
 import psutil
 
 from benchmarks.folders import dagster_home
 from benchmarks.measure import Figure, environment
+from benchmarks.waiting import readable_at
 from feature_backfill.config import Market, read_markets
-from feature_backfill.errors import RunError
 from feature_backfill.hours import HOUR, last_closed_hour
 from feature_backfill.sources.synthetic import synthetic_ohlcv
 from feature_backfill.store.database import connect
@@ -27,7 +26,8 @@ COUNTS = (30, 200)
 HISTORY = 2000
 SETS = ("first", "second")
 IDLE_S = 120
-GIVEN_UP_S = 1800
+LOOK_EVERY_S = 0.2
+GIVEN_UP_S = 1800.0
 LOCATION = ["-m", "feature_backfill.definitions"]
 
 
@@ -139,29 +139,9 @@ def _answers(port: int) -> bool:
 
 
 def _rows(markets: Sequence[Market], hour: pd.Timestamp) -> list[float]:
-    """How many seconds from now each market has the rows of an hour, ascending. Looks where a file has changed."""
+    """How many seconds from now each market has the rows of an hour, ascending."""
     started = time.monotonic()
-    found: dict[str, float] = {}
-    looked: dict[str, int] = {}
-    while len(found) < len(markets):
-        if time.monotonic() - started > GIVEN_UP_S:
-            raise RuntimeError(f"{len(markets) - len(found)} markets have no rows of {hour} after {GIVEN_UP_S} s")
-        for market in markets:
-            if market.name not in found and _has_rows(market, hour, looked):
-                found[market.name] = time.monotonic() - started
-        time.sleep(0.2)
-    return sorted(found.values())
-
-
-def _has_rows(market: Market, hour: pd.Timestamp, looked: dict[str, int]) -> bool:
-    with suppress(FileNotFoundError, duckdb.Error, RunError):
-        changed = market.target_database.stat().st_mtime_ns
-        if looked.get(market.name) != changed:
-            with connect(market.target_database, read_only=True, patience=0) as connection:
-                rows = connection.execute("SELECT count(*) FROM features WHERE ts = ?", [hour]).fetchall()
-            looked[market.name] = changed
-            return bool(rows[0][0] == len(SETS))
-    return False
+    return [moment - started for moment in readable_at(markets, hour, len(SETS), LOOK_EVERY_S, GIVEN_UP_S)]
 
 
 def _cpu_seconds(dev: psutil.Process) -> float:

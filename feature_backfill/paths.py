@@ -1,5 +1,8 @@
-"""Paths that a user gives."""
+"""Paths that a user gives, and files that appear whole or not at all."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from feature_backfill.errors import UserError
@@ -17,3 +20,19 @@ def absolute(path: Path) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"no file can exist at {str(path)!r}: {reason}; correct the path") from error
     return resolved
+
+
+@contextmanager
+def written_whole(file: Path) -> Iterator[Path]:
+    """A place beside a file, for the block to write to. At its end, what was written takes the file's place.
+
+    Several processes may do so at a time. If the block raises, the file stays as it was. Raises OSError as replacing
+    the file does.
+    """
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        yield unfinished
+        unfinished.replace(file)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()

@@ -7,9 +7,10 @@ import yaml
 
 from feature_backfill.config import Market, market_from
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
-from feature_backfill.store.database import connect, quoted
+from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
 from feature_backfill.store.schema import has_table
+from feature_backfill.store.sql import quoted
 
 FIRST = pd.Timestamp("2025-01-01")
 HOURS = 480

@@ -11,7 +11,7 @@ from feature_backfill.checks import oracle
 from feature_backfill.checks.references import reference_values, rules_of
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.engine.bars import HourlyRows, names_of, normalized_ohlcv
-from feature_backfill.engine.catalog import BUILT_IN, Catalog, Section
+from feature_backfill.engine.catalog import BUILT_IN, Catalog
 from feature_backfill.engine.columns import Column
 from feature_backfill.engine.compute import compute_rows
 from feature_backfill.hours import HOUR
@@ -70,9 +70,8 @@ class Recomputation:
     @cached_property
     def _alone(self) -> Catalog:
         """The features that nothing but their own function can compute."""
-        own = [group for group in self.feature_set.catalog.groups if group not in BUILT_IN.groups]
-        groups = tuple(group for group in own if group.reference is None)
-        return Catalog((Section(tuple(feature for group in groups for feature in group.features), groups),))
+        own = self.feature_set.catalog.own.groups
+        return Catalog.of_groups([group for group in own if group.reference is None])
 
     def _window(self, hour: pd.Timestamp) -> pd.DataFrame:
         start = self.feature_set.lookback.first_hour(hour)

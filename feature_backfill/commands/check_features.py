@@ -65,10 +65,9 @@ def _columns(catalog: Catalog, known: dict[str, Column]) -> list[Column]:
 
 def _examined(scene: Scene, catalog: Catalog) -> Sequence[Verdict]:
     """The verdicts on a market, printed."""
-    own = [group for group in catalog.groups if group not in BUILT_IN.groups]
     rows = HourlyRows.of(scene.ohlcv, scene.columns)
     existing = compute_rows(rows, scene.targets, scene.lookback, scene.timeframes, {}, BUILT_IN).features
-    verdicts = list(Examination(scene, existing).of(own))
+    verdicts = list(Examination(scene, existing).of(catalog.own.groups))
     console = Console()
     console.print(_table(scene, verdicts))
     for verdict in verdicts:

@@ -6,11 +6,11 @@ for deleted.
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from feature_backfill.config.schema import Market
+from feature_backfill.paths import written_whole
 
 
 def remember(memory: Path, file: Path, market: Market) -> None:
@@ -22,13 +22,10 @@ def remember(memory: Path, file: Path, market: Market) -> None:
     place = _place(memory, file)
     if _text(place) == text:
         return
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}")
     with suppress(OSError):
         memory.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(place)
-    with suppress(OSError):
-        unfinished.unlink()
+        with written_whole(place) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
 
 
 def remembered(memory: Path, file: Path) -> Market | None:

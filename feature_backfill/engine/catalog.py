@@ -69,6 +69,16 @@ class Catalog:
 
     sections: tuple[Section, ...]
 
+    @classmethod
+    def of_groups(cls, groups: Sequence[FeatureGroup]) -> "Catalog":
+        """The features of functions alone, in the order of their declarations."""
+        return cls((Section(tuple(feature for group in groups for feature in group.features), tuple(groups)),))
+
+    @property
+    def own(self) -> "Catalog":
+        """The features of a user's own: all but the built-in ones."""
+        return Catalog(tuple(section for section in self.sections if section not in BUILT_IN.sections))
+
     def names(self, timeframes: Iterable[str] = DEFAULT_TIMEFRAMES) -> list[str]:
         """Names in the order of emission, `<feature>_<timeframe>`: all of the first timeframe, then of the second ...
 

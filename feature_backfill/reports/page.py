@@ -1,9 +1,7 @@
 """The report as one HTML file that needs no network: the template filled, Plotly's script included once."""
 
 import math
-import os
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from feature_backfill.errors import UserError
+from feature_backfill.paths import written_whole
 from feature_backfill.planning.counting import STORED
 from feature_backfill.reports import figures
 from feature_backfill.reports.contents import HORIZON_HOURS, Contents
@@ -67,16 +66,12 @@ def page_of(contents: Contents) -> str:
 
 def write_page(text: str, file: Path) -> None:
     """Write the file, which appears whole or not at all. Raises UserError if it cannot be written."""
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(file)
+        with written_whole(file) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def _html(figure: Any, name: str) -> Markup:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import duckdb
 
+from feature_backfill.store.sql import literal
+
 _lock = threading.Lock()
 _numbers = itertools.count()
 
@@ -31,9 +33,8 @@ class _Instance:
         """The alias of a file, which is attached unless it is already."""
         alias, readers = self.readers.get(path, (f"file_{next(_numbers)}", 0))
         if not readers:
-            text = "'" + str(path).replace("'", "''") + "'"
             # Without the type, DuckDB would take the file for what it looks like, and download what opens SQLite's.
-            self.root.execute(f"ATTACH {text} AS {alias} (TYPE duckdb, READ_ONLY)")
+            self.root.execute(f"ATTACH {literal(str(path))} AS {alias} (TYPE duckdb, READ_ONLY)")
         self.readers[path] = alias, readers + 1
         return alias
 

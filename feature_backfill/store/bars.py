@@ -4,8 +4,9 @@ import duckdb
 import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.store.database import quoted, transaction
+from feature_backfill.store.database import transaction
 from feature_backfill.store.schema import has_own_table, require_schema
+from feature_backfill.store.sql import quoted
 
 _COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(COLUMNS, "DOUBLE")}
 _PRIMARY_KEY = ("timestamp",)

@@ -11,7 +11,8 @@ import duckdb
 
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.paths import absolute
-from feature_backfill.store.database import STORAGE_VERSION, attach, connect, database_path, quoted, scalar
+from feature_backfill.store.database import STORAGE_VERSION, attach, connect, database_path, scalar
+from feature_backfill.store.sql import quoted
 
 _NEW = "__converted__"
 _DEFINITIONS = {

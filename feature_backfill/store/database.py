@@ -22,6 +22,7 @@ import duckdb
 from feature_backfill.errors import DatabaseDamagedError, DatabaseTakenError, UserError
 from feature_backfill.paths import absolute
 from feature_backfill.store.attached import attached_for_reading, forget_instance, is_read
+from feature_backfill.store.sql import literal, quoted
 
 PATIENCE_S = 60.0
 """How long connect() waits for a file that is taken, in seconds."""
@@ -48,16 +49,6 @@ _opening = threading.Lock()
 _open_for_writing: set[Path] = set()
 
 _log = logging.getLogger(__name__)
-
-
-def quoted(identifier: str) -> str:
-    """One identifier for use in SQL text; a dot in it is part of the name, not a separator of schema and table."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text for use in SQL text, in the statements that take no parameters."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 @contextmanager

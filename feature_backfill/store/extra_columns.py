@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import duckdb
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, quoted, scalar
+from feature_backfill.store.database import database_path, scalar
+from feature_backfill.store.sql import quoted
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
 ZONELESS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")

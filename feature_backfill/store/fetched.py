@@ -11,9 +11,10 @@ import duckdb
 import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.store.database import quoted, transaction
+from feature_backfill.store.database import transaction
 from feature_backfill.store.ohlcv import INCOMING, differs, incoming_rows, same_hour, upsert_incoming
 from feature_backfill.store.schema import describe_table, has_table
+from feature_backfill.store.sql import quoted
 
 ASKED_FOR = pd.Timedelta(days=1)
 """An hour that was asked for in vain for so long is absent for good."""

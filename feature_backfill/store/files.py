@@ -15,8 +15,9 @@ import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import literal, quoted, scalar
+from feature_backfill.store.database import scalar
 from feature_backfill.store.packed import unpacked
+from feature_backfill.store.sql import literal, quoted
 
 STAMP_COLUMNS = ("timestamp", "time", "date", "datetime", "open_time", "ts")
 

@@ -6,7 +6,8 @@ from typing import Literal
 import duckdb
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, quoted
+from feature_backfill.store.database import database_path
+from feature_backfill.store.sql import quoted
 
 _Kind = Literal["table", "view"]
 _KINDS: tuple[_Kind, ...] = ("table", "view")

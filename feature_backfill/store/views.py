@@ -7,10 +7,11 @@ import duckdb
 
 from feature_backfill.errors import UserError
 from feature_backfill.store.contracts import recorded_contract
-from feature_backfill.store.database import database_path, literal, quoted, scalar
+from feature_backfill.store.database import database_path, scalar
 from feature_backfill.store.features import TABLE, last_stored_hour, require_features_table
 from feature_backfill.store.row_source import RowSource
 from feature_backfill.store.schema import has_table
+from feature_backfill.store.sql import literal, quoted
 
 _OWN_TABLES = re.compile(r"features|features_replaced|feature_inputs|feature_keys|bars_.*", re.IGNORECASE)
 

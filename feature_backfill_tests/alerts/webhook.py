@@ -1,11 +1,12 @@
 """A webhook on loopback that keeps what it receives."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from feature_backfill.sources.simulated.server import running
 
 
 class Webhook:
@@ -43,11 +44,5 @@ class Webhook:
 @contextmanager
 def webhook() -> Iterator[Webhook]:
     hook = Webhook()
-    thread = threading.Thread(target=hook.server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with running(hook.server):
         yield hook
-    finally:
-        hook.server.shutdown()
-        hook.server.server_close()
-        thread.join()

@@ -22,8 +22,8 @@ from feature_backfill.automation.runs import ON_THEIR_WAY
 from feature_backfill.hours import HOUR
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 from feature_backfill.store.bars import bars_table
-from feature_backfill.store.database import quoted
 from feature_backfill.store.features import TABLE
+from feature_backfill.store.sql import quoted
 from feature_backfill_tests.faults.moments import DATABASE, RECORDS, newest_run, phase, watch
 from feature_backfill_tests.faults.scene import Scene, give_up_silent_runs, new_scene, require_kept, require_whole
 from feature_backfill_tests.markets import execute_on_target, window

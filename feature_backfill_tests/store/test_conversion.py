@@ -8,7 +8,8 @@ import pytest
 
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.store.conversion import convert, differences
-from feature_backfill.store.database import connect, quoted
+from feature_backfill.store.database import connect
+from feature_backfill.store.sql import quoted
 from feature_backfill_tests.store.test_database import held_by_another_process, storage_version
 
 EVERYTHING = """

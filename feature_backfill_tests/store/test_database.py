@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from feature_backfill.errors import DatabaseTakenError, UserError
-from feature_backfill.store.database import connect, database_path, quoted, transaction
+from feature_backfill.store.database import connect, database_path, transaction
 from feature_backfill.store.schema import has_table, table_names
+from feature_backfill.store.sql import quoted
 from feature_backfill_tests.holders import another_process_can_write, held_by_another_process
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS, HourlyRows, names_of
-from feature_backfill.engine.catalog import Catalog, Section
+from feature_backfill.engine.catalog import Catalog
 from feature_backfill.engine.columns import Column
 from feature_backfill.engine.compute import compute_rows
 from feature_backfill.engine.feature import FeatureGroup
@@ -80,7 +80,7 @@ class Scene:
         """
         rows = self._rows(tuple(column for column in self.columns if column.name in group.columns), changed)
         hours = self.targets if targets is None else targets
-        catalog = Catalog((Section(group.features, (group,)),))
+        catalog = Catalog.of_groups([group])
         return compute_rows(
             rows, hours, lookback or self.lookback, tuple(timeframes or self.timeframes), {}, catalog
         ).features

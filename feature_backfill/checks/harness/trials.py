@@ -14,7 +14,7 @@ from feature_backfill.checks.harness.scene import Scene
 from feature_backfill.checks.references import reference_values, rules_of
 from feature_backfill.checks.tolerances import departures
 from feature_backfill.engine.bars import Booleans, Floats, epoch_hours, names_of
-from feature_backfill.engine.catalog import Catalog, Section
+from feature_backfill.engine.catalog import Catalog
 from feature_backfill.engine.feature import DeclarationError, FeatureGroup
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import HOURS_PER_BAR
@@ -134,7 +134,7 @@ def differs_from_reference(scene: Scene, group: FeatureGroup, values: pd.DataFra
     if group.reference is None:
         return
     columns = [column for column in scene.columns if column.name in group.columns]
-    catalog, found = Catalog((Section(group.features, (group,)),)), set()
+    catalog, found = Catalog.of_groups([group]), set()
     rows = oracle.hourly_rows(scene.ohlcv, names_of(columns))
     for probe in scene.few_probes:
         bars = oracle.bars_of_hour(

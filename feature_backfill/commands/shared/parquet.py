@@ -1,7 +1,5 @@
 """Parquet files of features, each of which appears whole or not at all."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_backfill.errors import UserError
+from feature_backfill.paths import written_whole
 
 _NOTE = b"feature_backfill"
 
@@ -20,15 +19,11 @@ def write_parquet(features: pd.DataFrame, file: Path, note: str = "") -> None:
     """
     table = pa.Table.from_pandas(features.reset_index(), preserve_index=False)
     table = table.replace_schema_metadata({**table.schema.metadata, _NOTE: note.encode()})
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        pq.write_table(table, unfinished)
-        unfinished.replace(file)
+        with written_whole(file) as unfinished:
+            pq.write_table(table, unfinished)
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def read_note(file: Path) -> str:

@@ -49,6 +49,19 @@ def as_json(value: object, weight: float = 1.0, status: int = 200) -> Answer:
     return Answer(json.dumps(value).encode(), status, {"Content-Type": "application/json"}, weight=weight)
 
 
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Let a server answer in a thread of its own until the block ends, and close it."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 class SimulatedExchange:
     """A server on loopback.
 
@@ -70,14 +83,8 @@ class SimulatedExchange:
     @contextmanager
     def serving(self) -> Iterator["SimulatedExchange"]:
         """Answer requests until the block ends."""
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
+        with running(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()
 
     def answer(self, request: Request) -> Answer:
         """The answer of the first route that has one, as tampered with; it is logged."""

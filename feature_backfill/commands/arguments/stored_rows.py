@@ -1,0 +1,66 @@
+"""The arguments of the commands about what a database holds."""
+
+import argparse
+from pathlib import Path
+
+
+def add_export(command: argparse.ArgumentParser) -> None:
+    """Of `export`."""
+    command.add_argument(
+        "file", type=Path, metavar="FILE.parquet|DIR", help="file to write, replaced if there is one; or the folder"
+    )
+    command.add_argument(
+        "--monthly",
+        action="store_true",
+        help="write DIR/KEY/2025-01.parquet and so on, of whole months, and only those that are new or changed",
+    )
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    command.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
+    command.add_argument("--duckdb", type=Path, help="database of OHLCV and features")
+    command.add_argument("--start", help="first hour; without it the first stored")
+    command.add_argument("--end", help="last hour; without it the last stored")
+    command.add_argument("--as-of", help="export the rows as they stood at this time (UTC), not as they are now")
+    names = command.add_mutually_exclusive_group()
+    names.add_argument("--columns", nargs="+", metavar="NAME", help="features to export, in this order (all)")
+    names.add_argument("--feature-list", type=Path, help="JSON array of the features to export, in this order (all)")
+    command.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="type of the values (float64)"
+    )
+
+
+def add_view(command: argparse.ArgumentParser) -> None:
+    """Of `view`."""
+    command.add_argument("view", metavar="NAME", help="view to create, or to replace")
+    command.add_argument("--feature-key", required=True, help="key of the rows")
+    command.add_argument("--feat-duckdb", type=Path, help="database of the features, if not --duckdb")
+    command.add_argument("--duckdb", type=Path, help="database of OHLCV and features")
+
+
+def add_keys(command: argparse.ArgumentParser) -> None:
+    """Of `keys`."""
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+    command.add_argument("--json", action="store_true", help="print a JSON list with an object for each key")
+
+
+def add_forget_ohlcv(command: argparse.ArgumentParser) -> None:
+    """Of `forget-ohlcv`."""
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+
+
+def add_retire_key(command: argparse.ArgumentParser) -> None:
+    """Of `retire-key`."""
+    command.add_argument("--feature-key", required=True, help="key whose rows are moved to the replaced rows")
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+
+
+def add_prune(command: argparse.ArgumentParser) -> None:
+    """Of `prune`."""
+    command.add_argument("--before", required=True, help="time (UTC); rows that were replaced earlier are dropped")
+    command.add_argument("--feat-duckdb", type=Path, required=True, help="database of the features")
+    command.add_argument("--feature-key", help="key of the rows (all)")
+
+
+def add_convert(command: argparse.ArgumentParser) -> None:
+    """Of `convert`."""
+    command.add_argument("database", type=Path, metavar="FILE.duckdb", help="database to rewrite, in place")
+    command.add_argument("--no-backup", action="store_true", help="do not keep the old file as FILE.duckdb.bak")
