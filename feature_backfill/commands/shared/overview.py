@@ -3,7 +3,9 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,9 @@ from feature_backfill.store.ohlcv import read_ohlcv, sound_hours
 
 PATIENCE_S = 2.0
 """How long a look waits for a database that is being written."""
+
+THREADS = 2
+"""How many markets are looked at at once: while DuckDB reads for one, the other's hours are counted."""
 
 NO_HOURS = pd.DatetimeIndex([], dtype="datetime64[us]")
 Checks = Mapping[tuple[str, ...], LastChecks]
@@ -69,8 +74,9 @@ def known_checks() -> tuple[Checks, str | None]:
 
 def overviews(markets: Sequence[Market], checks: Checks) -> Iterator[Overview]:
     """An overview of each feature set of each market, in their order. Files that cannot be read are no error."""
-    for market in markets:
-        yield from _looked_at(market, checks)
+    with ThreadPoolExecutor(THREADS) as threads:
+        for of_market in threads.map(partial(_looked_at, checks=checks), markets):
+            yield from of_market
 
 
 def _looked_at(market: Market, checks: Checks) -> list[Overview]:
