@@ -27,8 +27,8 @@ class RunReport:
 class ProgressListener:
     """Listens to the progress of a run, and ignores it. A resource, which a command replaces by its progress bar."""
 
-    def planned(self, hours: int) -> None:
-        """Called with the number of hours that will be computed."""
+    def planned(self, feature_key: str, hours: int) -> None:
+        """Called with the number of hours that will be computed under a key. What follows is about this key."""
 
     def stored(self, hours: int) -> None:
         """Called with the number of hours that were stored since the last call."""

@@ -61,7 +61,7 @@ def make_rows(context: StepContext, market: Market, feature_set: FeatureSet, pla
         context.log.warning(line)
     progress: ProgressListener = context.resources.progress
     seconds: dict[str, float] = defaultdict(float)
-    progress.planned(len(plan.compute))
+    progress.planned(feature_set.key, len(plan.compute))
     preview, missing_values = _compute_and_store(context, market, feature_set, plan, progress, seconds)
     report = RunReport(len(plan.compute), len(plan.kept), len(plan.absent), plan.skipped, dict(seconds))
     standing = _standing(context, market, feature_set)

@@ -23,6 +23,7 @@ from feature_backfill.config import FeatureSet, Market
 from feature_backfill.dagster_internals.listed_hours import hours_of_text
 from feature_backfill.errors import DatabaseTakenError, ErrorsNoted, RunError, UserError, shortened
 from feature_backfill.hours import last_closed_hour
+from feature_backfill.planning.plan import Keep
 from feature_backfill.store.database import connect
 
 NAMED = 20
@@ -36,11 +37,13 @@ class NewHoursConfig(dg.Config):
         description="Hours by the job of their feature set, `<market>__<key>`: 2025-11-13-08:00, or ranges "
         "2025-11-13-08:00...2025-11-13-20:00, with commas between."
     )
+    overwrite: bool = Field(default=False, description="Compute stored hours again.")
 
 
-def new_hours_config(hours: Mapping[str, str]) -> dict[str, object]:
-    """The run config of a run over hours, given as NewHoursConfig has them."""
-    return {"ops": {f"{NEW_HOURS}_op": {"config": {"hours": dict(hours)}}}}
+def new_hours_config(hours: Mapping[str, str], keep: Keep = Keep.ALL) -> dict[str, object]:
+    """The run config of a run over hours, given as NewHoursConfig has them. keep: all stored rows, or none."""
+    config = {"hours": dict(hours), **({"overwrite": True} if keep is Keep.NONE else {})}
+    return {"ops": {f"{NEW_HOURS}_op": {"config": config}}}
 
 
 def new_hours_job(markets: Sequence[Market]) -> dg.JobDefinition:
@@ -54,7 +57,7 @@ def new_hours_job(markets: Sequence[Market]) -> dg.JobDefinition:
     @dg.op(name=f"{NEW_HOURS}_op", required_resource_keys={TARGETS, "progress"}, out=dg.Out(dg.Nothing))
     def new_hours_op(context: dg.OpExecutionContext, config: NewHoursConfig) -> None:
         with user_errors_fail_the_step():
-            make_all(context, _wanted(markets, config.hours))
+            make_all(context, _wanted(markets, config.hours), Keep.NONE if config.overwrite else Keep.ALL)
 
     @dg.job(
         name=NEW_HOURS,
@@ -70,7 +73,11 @@ def new_hours_job(markets: Sequence[Market]) -> dg.JobDefinition:
     return new_hours
 
 
-def make_all(context: dg.OpExecutionContext, wanted: Mapping[str, tuple[Market, dict[str, pd.DatetimeIndex]]]) -> None:
+def make_all(
+    context: dg.OpExecutionContext,
+    wanted: Mapping[str, tuple[Market, dict[str, pd.DatetimeIndex]]],
+    keep: Keep = Keep.ALL,
+) -> None:
     """Make the wanted hours of each market. Markets whose database is taken come last.
 
     wanted: by the market's name, the market and the hours by feature key.
@@ -82,7 +89,7 @@ def make_all(context: dg.OpExecutionContext, wanted: Mapping[str, tuple[Market, 
     for name in sorted(wanted, key=lambda name: not free[name]):
         market, hours = wanted[name]
         try:
-            _make(context, market, hours)
+            _make(context, market, hours, keep)
         except (UserError, RunError) as error:
             wrong[name] = str(error)
         except Exception as error:  # a bug that one market brings to light must not keep the others waiting
@@ -95,7 +102,7 @@ def make_all(context: dg.OpExecutionContext, wanted: Mapping[str, tuple[Market, 
         raise RunError(f"{len(wrong)} of {len(wanted)} markets failed: {lines}")
 
 
-def _make(context: dg.OpExecutionContext, market: Market, hours: Mapping[str, pd.DatetimeIndex]) -> None:
+def _make(context: dg.OpExecutionContext, market: Market, hours: Mapping[str, pd.DatetimeIndex], keep: Keep) -> None:
     """Refresh the bars of a market, once for all its feature sets, then make the rows of each.
 
     Raises UserError or RunError once all has been tried: a feature set does not wait for another.
@@ -109,7 +116,9 @@ def _make(context: dg.OpExecutionContext, market: Market, hours: Mapping[str, pd
     for feature_set in feature_sets:
         with errors.noted():
             upstream = upstream_of(context.instance, market, feature_set)
-            make_rows(context, market, feature_set, plan_of(market, feature_set, hours[feature_set.key]), upstream)
+            make_rows(
+                context, market, feature_set, plan_of(market, feature_set, hours[feature_set.key], keep), upstream
+            )
     errors.raise_all()
 
 

@@ -12,3 +12,10 @@ def complete(parser: argparse.ArgumentParser) -> None:
         import argcomplete
 
         argcomplete.autocomplete(parser)
+
+
+def market_names(**_: object) -> list[str]:
+    """The markets of configs/, which the shell completes."""
+    from feature_backfill.config import read_markets
+
+    return [market.name for market in read_markets().valid]

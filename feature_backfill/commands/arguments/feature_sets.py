@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from feature_backfill.commands.arguments.completion import market_names
 from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 
 _COLUMN: dict[str, Any] = {
@@ -16,9 +17,18 @@ _COLUMN: dict[str, Any] = {
 """The option of commands that take features of a user's own."""
 
 
-def _add_databases(command: argparse.ArgumentParser) -> None:
+def _add_databases(command: argparse.ArgumentParser, many_markets: bool = False) -> None:
     where = command.add_argument_group("where", "Without --duckdb the market comes from the YAML files of configs/.")
-    where.add_argument("--market", help="market of configs/, if several have the feature key")
+    if many_markets:
+        where.add_argument(
+            "--market",
+            action="append",
+            help="market of configs/; given more than once, or without --feature-key: the history of all its feature "
+            "sets, of as many markets at once as there are cores",
+        ).completer = market_names  # type: ignore[attr-defined]
+        where.add_argument("--all", action="store_true", help="the same, for every market of configs/")
+    else:
+        where.add_argument("--market", help="market of configs/, if several have the feature key")
     where.add_argument(
         "--duckdb", type=Path, help="database of the OHLCV table; opened read-only unless it holds the features too"
     )
@@ -45,15 +55,15 @@ def _add_feature_set(command: argparse.ArgumentParser) -> None:
 
 def add_run(command: argparse.ArgumentParser) -> None:
     """Of `run`."""
-    command.add_argument("--feature-key", required=True, help="key under which the rows are stored")
-    _add_databases(command)
+    command.add_argument("--feature-key", help="key under which the rows are stored")
+    _add_databases(command, many_markets=True)
     _add_feature_set(command)
     hours = command.add_argument_group(
         "which hours", "Times are UTC unless they carry an offset; ranges include both ends."
     )
     modes = ("window", "last_from_features", "ts_list")
     hours.add_argument("--mode", choices=modes, default="window", help="window if not given")
-    hours.add_argument("--start", help="first hour; without it the last 49 hours")
+    hours.add_argument("--start", help="first hour; without it the last 49 hours, of many markets all history")
     hours.add_argument("--end", help="last hour; without it the last closed hour")
     hours.add_argument("--ts", nargs="+", default=[], metavar="T", help="hours of --mode ts_list")
     hours.add_argument("--ts-file", type=Path, help="file with one hour a line, for --mode ts_list")

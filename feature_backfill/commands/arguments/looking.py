@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from feature_backfill.commands.arguments.completion import market_names
+
 Commands = Any
 """What argparse gives for add_subparsers, whose class it does not make public."""
 
@@ -15,13 +17,6 @@ def add_looking_commands(commands: Commands) -> None:
         commands.add_parser("alert-test", help="send a test message to each target of alerts.yaml"),
         "market whose targets get the message (all targets)",
     )
-
-
-def market_names(**_: object) -> list[str]:
-    """The markets of configs/, which the shell completes."""
-    from feature_backfill.config import read_markets
-
-    return [market.name for market in read_markets().valid]
 
 
 def _add_status(command: argparse.ArgumentParser) -> None:

@@ -62,7 +62,16 @@ def select_hours(options: argparse.Namespace, market: Market, feature_set: Featu
     first, last = resolved_range(start, end, last_closed_hour())
     if options.mode == "last_from_features" or start is None:
         first = min(max(first, market.first_hour), last)
-    return _between(market, first, last)
+    return select_between(market, first, last)
+
+
+def select_between(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> Selection:
+    """The closed hours of the OHLCV table from first to last, both included.
+
+    Raises UserError if the table has hours among them from before the market's first.
+    """
+    asked = hour_range(first.ceil("h"), min(last, last_closed_hour()))
+    return _closed(market, asked, _table_hours(market, first, last), f"{first} .. {last}", last)
 
 
 def require_begun(market: Market) -> None:
@@ -108,11 +117,6 @@ def _newest_stored(market: Market, feature_set: FeatureSet) -> pd.Timestamp | No
         return None
     with connect(market.target_database, read_only=True) as connection:
         return last_stored_hour(connection, feature_set.key)
-
-
-def _between(market: Market, first: pd.Timestamp, last: pd.Timestamp) -> Selection:
-    asked = hour_range(first.ceil("h"), min(last, last_closed_hour()))
-    return _closed(market, asked, _table_hours(market, first, last), f"{first} .. {last}", last)
 
 
 def _listed(market: Market, hours: pd.DatetimeIndex) -> Selection:

@@ -23,7 +23,7 @@ class ProgressBar(ProgressListener):
         self._bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
         self._task: TaskID | None = None
 
-    def planned(self, hours: int) -> None:
+    def planned(self, feature_key: str, hours: int) -> None:
         """Start the bar."""
         self._bar.start()
         self._task = self._bar.add_task("computing", total=hours)

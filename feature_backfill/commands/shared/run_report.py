@@ -1,7 +1,7 @@
-"""What `run` did, as one JSON object."""
+"""What `run` did for a feature set, for a machine."""
 
-import json
 from collections.abc import Sequence
+from typing import Any
 
 from feature_backfill.commands.shared.backfill import BackfillReport
 from feature_backfill.commands.shared.hours import Selection
@@ -11,20 +11,20 @@ from feature_backfill.planning.plan import Plan
 from feature_backfill.planning.ranges import Range
 
 
-def run_json(
+def run_fields(
     market: Market,
     feature_set: FeatureSet,
     selection: Selection,
     plan: Plan | None = None,
     ranges: Sequence[Range] = (),
     done: BackfillReport | None = None,
-) -> str:
-    """The object. planned: hours to compute; computed: hours that were; both differ after --dry-run.
+) -> dict[str, Any]:
+    """The fields of a JSON object. planned: hours to compute; computed: hours that were; both differ after --dry-run.
 
     skipped: hours by kind of reason. absent: closed hours that were asked for and have no OHLCV row. ranges: first and
     last hour of each run. nothing: why there was no hour to decide about, else null.
     """
-    report = {
+    return {
         "market": market.name,
         "feature_key": feature_set.key,
         "target_database": str(market.target_database),
@@ -38,4 +38,3 @@ def run_json(
         "ranges": [[first.isoformat(), last.isoformat()] for first, last in ranges],
         "seconds": 0.0 if done is None else round(done.seconds, 3),
     }
-    return json.dumps(report)

@@ -1,0 +1,118 @@
+"""Many markets in as many processes as there are cores, each market in turn in one of them, and one progress bar."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from feature_backfill.commands.shared.market_worker import Outcome, Task, fill
+from feature_backfill.config import Market
+from feature_backfill.errors import FAILED
+
+_Message = tuple[str, int] | None
+
+_messages: "SimpleQueue[_Message]"
+_stopped: Event
+
+
+def _begin(messages: "SimpleQueue[_Message]", stopped: Event) -> None:
+    """In a worker: remember where it reports, and what tells that nothing more is to be begun.
+
+    A terminal sends Ctrl-C to a whole process group, also to what Dagster starts for the logs of a run, which then
+    prints a traceback. So the worker leaves the group, and its parent passes the interrupt on to it alone.
+    """
+    global _messages, _stopped
+    _messages, _stopped = messages, stopped
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(FAILED)
+
+
+def _fill(market: Market, task: Task) -> Outcome | None:
+    """In a worker."""
+    return None if _stopped.is_set() else fill(market, task, _messages)
+
+
+def in_processes(markets: Sequence[Market], task: Task) -> list[Outcome]:
+    """The outcome of each market, in the order of the markets.
+
+    Raises KeyboardInterrupt once the runs that are going have ended at what they had stored.
+    """
+    # Of a fork, DuckDB's threads would be lacking.
+    context = multiprocessing.get_context("spawn")
+    messages: SimpleQueue[_Message] = context.SimpleQueue()
+    stopped = context.Event()
+    outcomes: dict[str, Outcome] = {}
+    processes = min(os.cpu_count() or 1, len(markets))
+    with (
+        _progress(messages, len(markets)) as bar,
+        ProcessPoolExecutor(processes, context, _begin, (messages, stopped)) as pool,
+    ):
+        try:
+            with _interrupts_ignored():  # which the processes inherit
+                futures = [pool.submit(_fill, market, task) for market in markets]
+            for future in as_completed(futures):
+                if (outcome := future.result()) is not None:
+                    outcomes[outcome.market] = outcome
+                    bar.advance(bar.task_ids[0])
+        except BaseException:
+            stopped.set()
+            for pid in (process.pid for process in multiprocessing.active_children()):
+                if pid is not None:
+                    os.kill(pid, signal.SIGINT)  # heeded while a run goes on
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [outcomes[market.name] for market in markets]
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress(messages: "SimpleQueue[_Message]", markets: int) -> Iterator[Progress]:
+    """A bar of the markets, and what the workers report, on standard error while that is a terminal."""
+    columns = (
+        TextColumn("markets"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[stored]:,} of {task.fields[planned]:,} hours"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        bar.add_task("markets", total=markets, planned=0, stored=0)
+        listener = threading.Thread(target=_listen, args=(messages, bar), daemon=True)
+        listener.start()
+        try:
+            yield bar
+        finally:
+            messages.put(None)
+            listener.join()
+
+
+def _listen(messages: "SimpleQueue[_Message]", bar: Progress) -> None:
+    counts = {"planned": 0, "stored": 0}
+    while (message := messages.get()) is not None:
+        what, hours = message
+        counts[what] += hours
+        bar.update(bar.task_ids[0], **counts)  # type: ignore[arg-type]

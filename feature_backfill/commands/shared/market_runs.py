@@ -1,0 +1,127 @@
+"""`feature-backfill run` of many markets: which they are, and what became of them."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from feature_backfill.commands.shared.hours import parsed_hour
+from feature_backfill.commands.shared.instance import dagster_instance
+from feature_backfill.commands.shared.market import market_named
+from feature_backfill.commands.shared.market_pool import in_processes
+from feature_backfill.commands.shared.market_worker import Outcome, Task
+from feature_backfill.config import Market, Markets, read_markets
+from feature_backfill.dagster_internals.orphans import end_orphans
+from feature_backfill.errors import DONE, FAILED, UserError
+from feature_backfill.planning.plan import Keep
+
+OF_ONE_FEATURE_SET = (
+    "feature_key", "duckdb", "feat_duckdb", "table", "base_hours", "buffer_hours", "timeframes", "feature_list",
+    "feature_modules", "column", "missing", "ts", "ts_file", "verbose",
+)  # fmt: skip
+"""Flags that mean nothing where the YAML files describe each of many feature sets."""
+
+PIPE_WIDTH = 250
+"""Columns of the summary where nobody says how wide the output is."""
+
+
+def run_markets(options: argparse.Namespace) -> int:
+    """Fill the history of markets of configs/, all their feature sets, and print a summary. A dry run only plans.
+
+    Raises UserError if a flag does not go with many markets, or a market is not there.
+    """
+    _refuse_flags(options)
+    markets = read_markets()
+    asked = _asked(options, markets)
+    task = Task(
+        start=parsed_hour("--start", options.start),
+        end=parsed_hour("--end", options.end),
+        keep=Keep.NONE if options.overwrite else Keep.ALL,
+        at_most=options.at_most or 0,
+        dry_run=options.dry_run,
+    )
+    broken = markets.errors if options.all else []
+    started = time.perf_counter()
+    if not task.dry_run:
+        with dagster_instance() as instance:
+            end_orphans(instance)
+    outcomes = in_processes(asked, task)
+    seconds = time.perf_counter() - started
+    if options.json:
+        print(json.dumps({"seconds": round(seconds, 3), "markets": list(map(asdict, outcomes)), "broken": broken}))
+    else:
+        _print_summary(outcomes, task, seconds)
+    for error in [*(f"{each.market}: {each.error}" for each in outcomes if each.error), *broken]:
+        print(error, file=sys.stderr)
+    return FAILED if broken or any(each.error for each in outcomes) else DONE
+
+
+def _refuse_flags(options: argparse.Namespace) -> None:
+    if not options.all and not options.market:
+        raise UserError("say what to compute: --feature-key KEY, --market MARKET ... or --all")
+    if options.all and options.market:
+        raise UserError("--all means every market of configs/; leave out --market, or --all")
+    given = [f"--{flag.replace('_', '-')}" for flag in OF_ONE_FEATURE_SET if getattr(options, flag)]
+    if options.mode != "window":
+        given.append(f"--mode {options.mode}")
+    if given:
+        raise UserError(
+            f"{', '.join(given)} goes with one feature set: the YAML files of configs/ say what is computed for many "
+            "markets; leave it out, or name one --market and one --feature-key"
+        )
+
+
+def _asked(options: argparse.Namespace, markets: Markets) -> Sequence[Market]:
+    """The markets to fill, those of a broken file left out if all are asked for."""
+    if not options.all:
+        return [market_named(markets, name) for name in dict.fromkeys(options.market)]
+    if not markets.valid:
+        remedy = "; ".join(markets.errors) or "go to the folder that holds configs/"
+        raise UserError(f"no market that could run in {markets.folder}: {remedy}")
+    return markets.valid
+
+
+def _print_summary(outcomes: Sequence[Outcome], task: Task, seconds: float) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    done = "to compute" if task.dry_run else "computed"
+    table = Table("market", "feature key", box=SIMPLE_HEAD, pad_edge=False)
+    for column in (done, "kept", "cannot be computed", "no row in OHLCV", "seconds"):
+        table.add_column(column, justify="right")
+    for outcome in outcomes:
+        for place, fields in enumerate(outcome.feature_sets):
+            first = (outcome.market, f"{outcome.seconds:.1f}") if place == 0 else ("", "")
+            table.add_row(first[0], *_cells(fields, task), first[1])
+        if outcome.error:
+            table.add_row("" if outcome.feature_sets else outcome.market, Text("failed, see below", "bold red"))
+    console.print(table)
+    every = [fields for outcome in outcomes for fields in outcome.feature_sets]
+    rows = sum(_rows(fields, task) for fields in every)
+    rate = f", {rows / seconds:,.0f} a second with everything recorded" if rows and not task.dry_run else ""
+    console.print(
+        f"{done} {rows:,} rows of {len(every)} feature sets of {len(outcomes)} markets in {seconds:.1f} s{rate}",
+        highlight=False,
+    )
+
+
+def _rows(fields: dict[str, Any], task: Task) -> int:
+    return int(fields["planned" if task.dry_run else "computed"])
+
+
+def _cells(fields: dict[str, Any], task: Task) -> Iterator[Text]:
+    yield Text(fields["feature_key"])
+    if fields["nothing"]:
+        yield Text(fields["nothing"], "yellow")
+        return
+    yield Text(f"{_rows(fields, task):,}")
+    for count in (fields["kept"], sum(fields["skipped"].values()), fields["absent"]):
+        yield Text(f"{count:,}")
