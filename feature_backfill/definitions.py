@@ -4,6 +4,7 @@ A YAML that is broken stops its own market only. `dagster definitions validate` 
 environment variable VALIDATION for this purpose, refuse it instead.
 """
 
+import gc
 import logging
 import os
 import warnings
@@ -25,6 +26,7 @@ from feature_backfill.automation.checks import checks_job, checks_schedule
 from feature_backfill.automation.compaction import compaction_job
 from feature_backfill.automation.dry_run import plan_job
 from feature_backfill.automation.fetching import fetch_job, fetch_schedule
+from feature_backfill.automation.history import history_job
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
 from feature_backfill.automation.new_hours import new_hours_job
@@ -65,7 +67,7 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
     bringing = {market.name: job for market in markets if (job := _bringing_job(market))}
     market_definitions = [_market_definitions(market, bringing.get(market.name)) for market in markets]
     rest = dg.Definitions(
-        jobs=[compaction_job(), new_hours_job(markets)],
+        jobs=[compaction_job(), new_hours_job(markets), history_job(markets), plan_job(markets), repair_job(markets)],
         sensors=[ohlcv_sensor(markets, list(bringing.values())), new_hours_sensor(markets)],
         resources={"progress": progress or ProgressListener(), TARGETS: target_databases()},
         executor=dg.in_process_executor,
@@ -81,12 +83,12 @@ def _bringing_job(market: Market) -> dg.JobDefinition | None:
 
 
 def _market_definitions(market: Market, bringing: dg.JobDefinition | None) -> dg.Definitions:
-    """The definitions of one market. Each feature set has a job, a plan job and a schedule.
+    """The definitions of one market. Each feature set has a job and a schedule.
 
     bringing: the job that fills the market's table, if the project does.
     """
     fetched = isinstance(market.source, ExchangeSource)
-    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = [repair_job(market)]
+    jobs: list[dg.JobDefinition | dg.UnresolvedAssetJobDefinition] = []
     jobs += [bringing] if bringing else []
     checks = market_checks(market)
     checking = checks_job(market, checks)
@@ -96,7 +98,7 @@ def _market_definitions(market: Market, bringing: dg.JobDefinition | None) -> dg
     schedules += [fetch_schedule(market, bringing)] if fetched and bringing else []
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
-        jobs += [job, plan_job(market, feature_set)]
+        jobs.append(job)
         schedules.append(hourly_schedule(market, feature_set, job))
     return dg.Definitions(
         assets=[
@@ -173,6 +175,9 @@ def defs() -> dg.Definitions:
 
     Raises UserError if there is no file or, where Dagster validates, if one is broken.
     """
+    gc.set_threshold(
+        100_000, 50, 100
+    )  # definitions stay: to look among them for garbage takes a quarter of the loading
     markets = read_markets()
     if not markets.valid and not markets.broken:
         raise UserError(

@@ -66,7 +66,7 @@ WRONG = {
     "[1h, 24H]": ("[1H, 5H]", "timeframe '5H' does not divide a day; allowed are 1H, 2H, 3H"),
     "missing: nan": ("missing: none", "missing: Input should be 'auto', 'null' or 'nan', got 'none'"),
     "some-hours\n    base_hours: 168": ("a.b\n  - key: a_b", "the keys 'a.b', 'a_b' map to the same asset name"),
-    "key: some-hours": ("key: repair", "feature_sets: this market has another job named repair; rename the key"),
+    "key: some-hours": ("key: report", "feature_sets: this market has another job named report; rename the key"),
     "key: all\n": ("key: some_hours_checks\n", "some_hours_checks would be named like the asset with the checks of"),
     "lists/names.json": ("lists/nowhere.json", "nowhere.json: No such file or directory"),
     "target_database: sub/features.duckdb\n": ("", "target_database: Field required"),

@@ -1,13 +1,15 @@
 """The dry run of a backfill as a job: what would be computed, what is stored, what cannot be computed and why."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
 from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
-from feature_backfill.automation.jobs import job_name
-from feature_backfill.config import FeatureSet, Market
+from feature_backfill.automation.named import feature_set_named
+from feature_backfill.config import Market
 from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range, last_closed_hour
 from feature_backfill.planning.counting import count_hours
@@ -16,27 +18,26 @@ from feature_backfill.planning.reach import resolved_range
 from feature_backfill.planning.wording import plan_table
 from feature_backfill.store.bounds import utc_bound
 
+JOB = "plan"
+
 
 class PlanConfig(dg.Config):
-    """Which hours the plan is about."""
+    """Which feature set and which hours the plan is about."""
 
+    market: str = Field(default="", description="Name of the market. May be empty if there is only one.")
+    feature_key: str = Field(default="", description="May be empty if the market has only one.")
     start: str = Field(default="", description="First hour, UTC: 2025-11-13T08:00. Empty: 48 hours before the end.")
     end: str = Field(default="", description="Last hour, UTC. Empty: the last closed hour.")
     overwrite: bool = Field(default=False, description="Plan to compute stored hours anew.")
 
 
-def plan_job_name(market: Market, feature_set: FeatureSet) -> str:
-    """`<market>__<feature key as a slug>__plan`."""
-    return f"{job_name(market, feature_set)}__plan"
-
-
-def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
+def plan_job(markets: Sequence[Market]) -> dg.JobDefinition:
     """Says what a backfill of a range would do, as metadata of its output and in the log; writes nothing."""
-    name = plan_job_name(market, feature_set)
 
-    @dg.op(name=f"{name}_op", out=dg.Out(dg.Nothing))
+    @dg.op(name=f"{JOB}_op", out=dg.Out(dg.Nothing))
     def plan_op(context: dg.OpExecutionContext, config: PlanConfig) -> None:
         with user_errors_fail_the_step():
+            market, feature_set = feature_set_named(markets, config.market, config.feature_key)
             keep = Keep.NONE if config.overwrite else Keep.ALL
             plan = plan_of(market, feature_set, _hours(market, config), keep)
         counts = count_hours(plan, *plan.ends)
@@ -44,10 +45,10 @@ def plan_job(market: Market, feature_set: FeatureSet) -> dg.JobDefinition:
         context.add_output_metadata({**counts.as_dict(), "ranges": dg.MetadataValue.md(plan_table(plan))})
 
     @dg.job(
-        name=name,
+        name=JOB,
         description=(
-            f"Dry run of {job_name(market, feature_set)}: what a range would compute, what is stored, "
-            "what cannot be computed and why. Writes nothing; see the metadata of the run's output."
+            "Dry run of the backfill of a feature set: what a range would compute, what is stored, what cannot be "
+            "computed and why. Writes nothing; see the metadata of the run's output."
         ),
         executor_def=dg.in_process_executor,
     )

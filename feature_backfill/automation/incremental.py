@@ -62,14 +62,26 @@ class Tick:
         return hours_of_ranges(self.ranges)
 
 
-def next_request(runs: Runs, market: Market, feature_set: FeatureSet, cursor: Cursor, now: pd.Timestamp) -> Tick:
+def next_request(
+    runs: Runs,
+    market: Market,
+    feature_set: FeatureSet,
+    cursor: Cursor,
+    now: pd.Timestamp,
+    wished: pd.Timestamp | None = None,
+) -> Tick:
     """What to run now (UTC-naive). Looks into the databases only if something changed since nothing was left to do.
+
+    wished: the hour from which on all history is wished for, if it is.
 
     Raises UserError if a database is missing, unreadable or taken.
     """
     job, asset = job_name(market, feature_set), features_key(market, feature_set)
     news = digest(
-        database_state(market.source.database), partition_key(last_closed_hour(now)), feature_set.model_dump_json()
+        database_state(market.source.database),
+        partition_key(last_closed_hour(now)),
+        feature_set.model_dump_json(),
+        str(wished),
     )
     if cursor.asked == news and (moving := runs.of_new_hours(job)):
         return Tick([], f"{moving} hours are queued or being computed", cursor)
@@ -82,7 +94,7 @@ def next_request(runs: Runs, market: Market, feature_set: FeatureSet, cursor: Cu
     begins, last = extent
     show_overtaken(runs, job, asset, stored)
     since = None if cursor.since is None else hour_of(cursor.since)
-    first = first_watched_hour(stored, last, since, market.first_hour)
+    first = first_watched_hour(stored, last, since, market.first_hour, wished)
     cursor = Cursor(since=partition_key(first))
     asked_before = asked_for(runs, job, asset)
     asked_before = asked_before[(asked_before >= market.first_hour) & (asked_before <= last)]

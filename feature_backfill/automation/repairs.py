@@ -12,7 +12,7 @@ Safe at any time. A run stores rows, then reports them: whoever asks Dagster fir
 every hour that Dagster shows, unless it was deleted. What is reported after the question is never taken back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -23,6 +23,7 @@ from feature_backfill.assets.bars import bars_against_ohlcv
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.joining import require_own_asset
 from feature_backfill.assets.names import bars_key, features_key, hourly_partitions, ohlcv_key
+from feature_backfill.automation.named import markets_named
 from feature_backfill.automation.overtaken import report_found
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.orphans import end_orphans
@@ -33,7 +34,7 @@ from feature_backfill.dagster_internals.partition_status import (
 )
 from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
 from feature_backfill.engine.bars import HourlyRows, complete_bars
-from feature_backfill.errors import UserError
+from feature_backfill.errors import ErrorsNoted, UserError
 from feature_backfill.hours import hours_of, last_closed_hour, partition_keys
 from feature_backfill.store.bars import read_bars
 from feature_backfill.store.database import connect
@@ -87,40 +88,43 @@ class Difference:
         )
 
 
+JOB = "repair"
+
+
 class RepairConfig(dg.Config):
     """Options of the repair."""
 
+    markets: list[str] = Field(default=[], description="Names of markets. Empty: all.")
     dry_run: bool = Field(default=False, description="Say what would be done, change nothing.")
 
 
-def repair_job_name(market: Market) -> str:
-    """`<market>__repair`."""
-    return f"{market.name}__repair"
+def repair_job(markets: Sequence[Market]) -> dg.JobDefinition:
+    """The repair of markets. It takes no slot of their pools: it frees those that killed runs keep."""
 
-
-def repair_job(market: Market) -> dg.JobDefinition:
-    """The repair of a market. It takes no slot of the market's pool: it frees those that killed runs keep."""
-
-    @dg.op(name=f"{repair_job_name(market)}_op", out=dg.Out(dg.Nothing))
+    @dg.op(name=f"{JOB}_op", out=dg.Out(dg.Nothing))
     def repair_op(context: dg.OpExecutionContext, config: RepairConfig) -> None:
+        errors = ErrorsNoted()
         with user_errors_fail_the_step():
             for run_id in end_orphans(context.instance, config.dry_run):
                 context.log.info(f"run {run_id}: its process is gone")
-            for difference in repair(context.instance, market, config.dry_run):
-                context.log.info(difference.summary(config.dry_run))
+            for market in markets_named(markets, config.markets):
+                with errors.noted():
+                    for difference in repair(context.instance, market, config.dry_run):
+                        context.log.info(difference.summary(config.dry_run))
+            errors.raise_all()
 
     @dg.job(
-        name=repair_job_name(market),
+        name=JOB,
         description=(
-            f"Makes Dagster's view of {market.name} agree with its tables: stored hours show as materialized, hours "
-            "whose row is gone as missing. Writes no row; safe at any time. The log says what was found."
+            "Makes Dagster's view of markets agree with their tables: stored hours show as materialized, hours whose "
+            "row is gone as missing. Writes no row; safe at any time. The log says what was found."
         ),
         executor_def=dg.in_process_executor,
     )
-    def repair_market() -> None:
+    def repair_markets() -> None:
         repair_op()
 
-    return repair_market
+    return repair_markets
 
 
 def repair(instance: dg.DagsterInstance, market: Market, dry_run: bool = False) -> list[Difference]:

@@ -3,10 +3,11 @@
 Both are on by default, so that nothing must be switched on for new features to become current. A market, or a feature
 set, whose YAML says `automatic: false` is left alone. The amount of work stays small: a feature set without stored rows
 begins 49 hours back. If everything is stored, or the OHLCV table does not exist yet, a tick only reports that. A tick
-requests more in four cases:
+requests more in five cases:
 
 * Hours without a row between the first and the last stored hour, as they were when the sensor first looked.
 * Hours that a run was meant to compute and did not.
+* History that the job `history` wishes for.
 * Files in a market's folder.
 * A fetch from a market's exchange, if the table is behind.
 
@@ -25,6 +26,7 @@ import pandas as pd
 
 from feature_backfill.assets.names import features_key
 from feature_backfill.automation.fetching import is_fetching
+from feature_backfill.automation.history import wished_history
 from feature_backfill.automation.incremental import Cursor, next_request
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.automation.looking import WAIT_S, Round, Sayings
@@ -70,10 +72,11 @@ def new_hours_sensor(markets: Sequence[Market]) -> dg.SensorDefinition:
         notes = read_notes(
             context.instance, [_note(market, each) for market in followed for each in market.feature_sets]
         )
+        wished = wished_history(context.instance, followed)
         wanted: dict[str, dict[str, pd.DatetimeIndex]] = {}
         wishes: list[Wish] = []
         for market in markets:
-            hours, failures = _look(context, runs, market, notes, sayings)
+            hours, failures = _look(context, runs, market, notes, wished, sayings)
             if hours:
                 wanted[market.name] = hours
                 wishes.append(Wish(market.name, sum(map(len, hours.values())), failures))
@@ -89,7 +92,12 @@ def automatic_sets(market: Market) -> list[FeatureSet]:
 
 
 def _look(
-    context: dg.SensorEvaluationContext, runs: Runs, market: Market, notes: Mapping[str, str], sayings: Sayings
+    context: dg.SensorEvaluationContext,
+    runs: Runs,
+    market: Market,
+    notes: Mapping[str, str],
+    wished: Mapping[str, pd.Timestamp],
+    sayings: Sayings,
 ) -> tuple[dict[str, pd.DatetimeIndex], int]:
     """The hours to request of a market, by job, and how many runs in a row failed on some of them."""
     if is_fetching(runs, market):
@@ -101,7 +109,7 @@ def _look(
         cursor = Cursor.model_validate_json(notes[note]) if note in notes else Cursor()
         try:
             with waiting_at_most(WAIT_S):
-                tick = next_request(runs, market, feature_set, cursor, utc_now())
+                tick = next_request(runs, market, feature_set, cursor, utc_now(), wished.get(job))
         except (UserError, RunError) as error:
             sayings.say(job, f"trying again at the next tick: {error}")
             continue

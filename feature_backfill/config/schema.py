@@ -42,7 +42,7 @@ from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range
 
 LONGEST_LOOKBACK_HOURS = 24 * 366
-OTHER_JOBS = ("checks", "fetch", "import_files", "repair", "report")
+OTHER_JOBS = ("checks", "fetch", "import_files", "report")
 """Names of the jobs that a market has in addition to those of its feature sets. No slug may equal one of them."""
 
 
@@ -271,7 +271,7 @@ class Market(_Schema):
             raise ValueError(
                 f"feature_sets: the keys {', '.join(map(repr, shared))} map to the same asset name; rename all but one"
             )
-        taken = [slug for slug in slugs if slug in OTHER_JOBS or slug in (f"{other}__plan" for other in slugs)]
+        taken = [slug for slug in slugs if slug in OTHER_JOBS]
         if taken:
             raise ValueError(f"feature_sets: this market has another job named {', '.join(taken)}; rename the key")
         checking = [slug for slug in slugs if slug in map(checks_name, slugs)]
@@ -313,9 +313,8 @@ class Market(_Schema):
     @property
     def job_names(self) -> frozenset[str]:
         """The names of the market's jobs in Dagster."""
-        slugs = [feature_set.slug for feature_set in self.feature_sets]
-        plans = [f"{slug}__plan" for slug in slugs]
-        return frozenset(f"{self.name}__{job}" for job in (*OTHER_JOBS, *slugs, *plans))
+        slugs = (feature_set.slug for feature_set in self.feature_sets)
+        return frozenset(f"{self.name}__{job}" for job in (*OTHER_JOBS, *slugs))
 
     @property
     def bar_timeframes(self) -> tuple[str, ...]:

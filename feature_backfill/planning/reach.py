@@ -29,15 +29,21 @@ def resolved_range(
 
 
 def first_watched_hour(
-    stored: pd.DatetimeIndex, last: pd.Timestamp, since: pd.Timestamp | None, first_hour: pd.Timestamp
+    stored: pd.DatetimeIndex,
+    last: pd.Timestamp,
+    since: pd.Timestamp | None,
+    first_hour: pd.Timestamp,
+    wished: pd.Timestamp | None = None,
 ) -> pd.Timestamp:
     """The hour from which on a sensor sees to every hour.
 
     stored: hours with a row. last: the last closed hour of OHLCV. since: this hour as it was before, None at first.
     first_hour: of the market. When nothing is stored, it lies the default reach back; else it is the oldest stored hour
     when the sensor first looked. A row stored later before that hour does not move it: a backfill of some old hours is
-    no wish for all the hours between.
+    no wish for all the hours between. wished: the hour from which on somebody did wish for them all.
     """
     if stored.empty:
-        return max(last - DEFAULT_REACH, first_hour)
-    return min(stored[0] if since is None else max(since, first_hour), last)
+        first = max(last - DEFAULT_REACH, first_hour)
+    else:
+        first = stored[0] if since is None else max(since, first_hour)
+    return min(first, last) if wished is None else min(first, max(wished, first_hour), last)

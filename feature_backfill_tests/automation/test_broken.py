@@ -46,6 +46,10 @@ def break_bad(configs):
     path.write_text(path.read_text().replace("base_hours: 48", "base_hours: fourty"))
 
 
+OF_ALL_MARKETS = {"compact_records", "history", "new_hours", "plan", "repair"}
+"""The jobs that no market has for itself."""
+
+
 def specs(definitions):
     return {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
 
@@ -70,8 +74,8 @@ def test_the_good_market_runs_and_the_broken_one_says_what_is_wrong(instance, co
     break_bad(configs)
     definitions = defs()
     assert f"{REASON}; this market does not run" in caplog.text
-    of_nobody = {"broken_markets", "compact_records", "new_hours", "ohlcv"}
-    assert all(name.startswith("good__") or name in of_nobody for name in automations(definitions))
+    of_all = {*OF_ALL_MARKETS, "broken_markets", "ohlcv"}
+    assert all(name.startswith("good__") or name in of_all for name in automations(definitions))
     hours = range_tags(LAST - 2 * HOUR, LAST)
     assert definitions.resolve_job_def("good__short").execute_in_process(instance=instance, tags=hours).success
     assert len(stored(markets["good"])) == 3
@@ -171,7 +175,7 @@ def test_the_configuration_knows_every_job_of_a_market(tmp_path):
         name
         for market in (files, fetched)
         for name in build_definitions([market]).get_repository_def().job_names
-        if not name.startswith("__") and name not in ("compact_records", "new_hours")  # of no market
+        if not name.startswith("__") and name not in OF_ALL_MARKETS
     }
     assert jobs == files.job_names == fetched.job_names
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from feature_backfill.automation.named import feature_set_named
 from feature_backfill.definitions import build_definitions
+from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR
 from feature_backfill_tests.markets import FIRST, GAP, small_market
 from feature_backfill_tests.runs import failures
@@ -13,10 +15,10 @@ def plan(instance, tmp_path):
     market = small_market(tmp_path)
 
     def run(**config):
-        job = build_definitions([market]).resolve_job_def("small__short__plan")
+        job = build_definitions([market]).resolve_job_def("plan")
         result = job.execute_in_process(
             instance=instance,
-            run_config={"ops": {"small__short__plan_op": {"config": config}}},
+            run_config={"ops": {"plan_op": {"config": config}}},
             raise_on_error=False,
         )
         assert not market.target_database.exists(), "a plan writes nothing"
@@ -54,3 +56,23 @@ def test_hours_before_the_first_fail_with_one_line(plan):
     assert not result.success
     (failure,) = failures(result.all_events)
     assert f"begins before {FIRST}, the first hour of small" in failure
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"market": "large"}, "no market large in configs/, which has small"),
+        ({"market": "small", "feature_key": "long"}, "market small has no feature set 'long'; it has short"),
+    ],
+)
+def test_a_name_that_is_not_there_fails_with_one_line(plan, config, message):
+    (failure,) = failures(plan(**config).all_events)
+    assert message in failure
+
+
+def test_of_several_markets_one_must_be_named(tmp_path):
+    markets = [small_market(tmp_path, name=name, target_database=f"{name}.duckdb") for name in ("one", "two")]
+    with pytest.raises(UserError, match="say which market: one, two"):
+        feature_set_named(markets, "", "")
+    market, feature_set = feature_set_named(markets, "two", "")
+    assert (market.name, feature_set.key) == ("two", "short")

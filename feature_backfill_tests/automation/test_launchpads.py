@@ -11,8 +11,9 @@ from feature_backfill_tests.ui.server import LOCATION, REPOSITORY
 
 OPTIONS = {
     "small__short": {"small__features__short": {"at_most": 0, "overwrite": False, "stale": False}},
-    "small__short__plan": {"small__short__plan_op": {"start": "", "end": "", "overwrite": False}},
-    "small__repair": {"small__repair_op": {"dry_run": False}},
+    "plan": {"plan_op": {"market": "", "feature_key": "", "start": "", "end": "", "overwrite": False}},
+    "history": {"history_op": {"markets": [], "since": ""}},
+    "repair": {"repair_op": {"markets": [], "dry_run": False}},
     "small__import_files": {"small__import": {"files": []}},
     "compact_records": {"compact_records_op": {"dry_run": False}},
     "fetched__fetch": {"fetched__fetch_op": {"since": "", "awaited": ""}},

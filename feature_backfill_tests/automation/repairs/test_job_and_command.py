@@ -12,9 +12,9 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 def test_the_job_repairs_and_logs_what_it_did(instance, market):
-    job = build_definitions([market]).resolve_job_def("small__repair")
+    job = build_definitions([market]).resolve_job_def("repair")
     dry_run = job.execute_in_process(
-        instance=instance, run_config={"ops": {"small__repair_op": {"config": {"dry_run": True}}}}
+        instance=instance, run_config={"ops": {"repair_op": {"config": {"dry_run": True}}}}
     )
     assert materialized(instance, OHLCV) == set()
     result = job.execute_in_process(instance=instance)
