@@ -48,7 +48,7 @@ class PartitionedEntry:
 
     entry: of the first partition. partitions: the keys of all, in order (None: no partition). numbers, tags: values of
     metadata and of tags, by name, one for each partition. times: seconds since 1970, of each partition; by default that
-    of the entry.
+    of the entry. brief: whether the line in the log of the run leaves out metadata and tags.
     """
 
     entry: EventLogEntry
@@ -56,6 +56,7 @@ class PartitionedEntry:
     numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     times: Sequence[float] | None = None
+    brief: bool = False
 
     @property
     def dagster_event(self) -> DagsterEvent:
@@ -76,7 +77,7 @@ class PartitionedEntry:
             return self.entry
         count = len(self.partitions)
         every = {"hours": f"{self.partitions[0]} .. {self.partitions[-1]}, {count:,} hours"} if count > 1 else {}
-        return self._of(count - 1, every)
+        return self._of(count - 1, every, whole=not self.brief)
 
     @property
     def last(self) -> EventLogEntry:
@@ -103,35 +104,32 @@ class PartitionedEntry:
         """The time of a partition's entry."""
         return self.entry.timestamp if self.times is None else self.times[at]
 
-    def _of(self, at: int, further: Mapping[str, str] | None = None) -> EventLogEntry:
+    def _of(self, at: int, further: Mapping[str, str] | None = None, whole: bool = True) -> EventLogEntry:
         event = self.entry.get_dagster_event()
         data: Any = event.event_specific_data
         partition = self.partitions[at]
         match data:
             case StepMaterializationData(materialization=asset_event):
-                data = data._replace(materialization=self._event(asset_event, at, further or {}))
+                data = data._replace(materialization=self._event(asset_event, at, further or {}, whole))
             case AssetObservationData(asset_observation=asset_event):
-                data = data._replace(asset_observation=self._event(asset_event, at, further or {}))
+                data = data._replace(asset_observation=self._event(asset_event, at, further or {}, whole))
             case AssetFailedToMaterializeData(asset_materialization_failure=asset_event):
-                data = data._replace(asset_materialization_failure=self._event(asset_event, at, further or {}))
+                data = data._replace(asset_materialization_failure=self._event(asset_event, at, further or {}, whole))
             case AssetMaterializationPlannedData():
                 data = data._replace(partition=partition, partitions_subset=None)
         return self.entry._replace(dagster_event=event._replace(event_specific_data=data), timestamp=self.time(at))
 
-    def _event(self, event: AnyEvent, at: int, further: Mapping[str, str]) -> AnyEvent:
-        metadata: dict[str, float | str] = {**further, **values_at(self.numbers, at)}
-        return of_partition(event, self.partitions[at], metadata, values_at(self.tags, at))
+    def _event(self, event: AnyEvent, at: int, further: Mapping[str, str], whole: bool) -> AnyEvent:
+        metadata: dict[str, Any] = {**event.metadata, **values_at(self.numbers, at)} if whole else {}
+        tags = {**(event.tags or {}), **values_at(self.tags, at)} if whole else {}
+        return of_partition(event, self.partitions[at], {**metadata, **further}, tags)
 
     def _template(self, of: Callable[[EventLogEntry], EventLogEntry]) -> tuple[str, list[Sequence[str]]]:
         """The text with a %s for each value that differs, and the texts of these values, one for each partition.
 
         An entry is serialized once. Serializing that of each partition takes more than ten times as long.
         """
-        first = of(self._of(0))
-        data = json.loads(serialize_value(first))
-        short = _without_defaults(data)
-        if deserialize_value(json.dumps(short), EventLogEntry) == first:  # else this Dagster has other defaults
-            data = short
+        data = _short_json(of(self._of(0)))
         cells: list[Sequence[str]] = []
 
         def mark(values: Sequence[object]) -> str:
@@ -161,18 +159,15 @@ def values_at(varying: Mapping[str, Sequence[Value]], at: int) -> dict[str, Valu
 
 
 def of_partition(
-    event: AnyEvent,
-    partition: str | None,
-    metadata: Mapping[str, float | str],
-    tags: Mapping[str, str],
+    event: AnyEvent, partition: str | None, metadata: Mapping[str, Any], tags: Mapping[str, str]
 ) -> AnyEvent:
-    """The event of one partition, with further metadata and tags."""
+    """An event, now of one partition, with this metadata and these tags."""
     changed: dict[str, Any] = {
         "asset_key": event.asset_key,
         "description": event.description,
-        "metadata": {**event.metadata, **metadata},
+        "metadata": metadata,
         "partition": partition,
-        "tags": {**(event.tags or {}), **tags} or event.tags,
+        "tags": tags or (event.tags and {}),
     }
     if isinstance(event, AssetMaterializationFailure):
         changed |= {"failure_type": event.failure_type, "reason": event.reason}
@@ -212,6 +207,19 @@ def asset_event_json(data: dict[str, Any]) -> dict[str, Any]:
     """The part of an asset event's entry, as JSON, that has the partition, the tags and the metadata."""
     specific: dict[str, Any] = data["dagster_event"]["event_specific_data"]
     return next((specific[name] for name in _EVENT_FIELDS if name in specific), specific)
+
+
+def short_text(entry: EventLogEntry) -> str:
+    """The JSON of an entry, without what follows from defaults."""
+    return json.dumps(_short_json(entry), separators=(",", ":"))
+
+
+def _short_json(entry: EventLogEntry) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(serialize_value(entry))
+    short: dict[str, Any] = _without_defaults(data)
+    if deserialize_value(json.dumps(short), EventLogEntry) == entry:
+        return short
+    return data  # this Dagster has other defaults
 
 
 def _without_defaults(node: Any) -> Any:

@@ -75,7 +75,9 @@ class EventOfHours:
     def one_by_one(self) -> Iterator[AssetEvent]:
         """The event of each hour."""
         for at, partition in enumerate(self.partitions):
-            yield of_partition(self.event, partition, values_at(self.numbers, at), values_at(self.tags, at))
+            metadata = {**self.event.metadata, **values_at(self.numbers, at)}
+            tags = {**(self.event.tags or {}), **values_at(self.tags, at)}
+            yield of_partition(self.event, partition, metadata, tags)
 
     def apart_from_last(self) -> tuple["EventOfHours", "EventOfHours"]:
         """The event of all hours but the last, and that of the last."""
@@ -107,6 +109,9 @@ def report_hours(context: StepContext, events: Sequence[EventOfHours]) -> None:
     for an hour that is done, `skipped` with the reason for one that is left out. An event log that does not take the
     latter gets an observation instead. Loggers do not get a line for each hour: that costs more than the records.
 
+    The log of a run has a line for each event. Of an op, which may fill hours of hundreds of assets, the lines leave
+    out metadata and tags, which the pages of the assets show.
+
     The times of the events of one call are a millisecond apart, the newest hour's is now: Dagster's pages would show
     events of one time as one.
     """
@@ -119,7 +124,8 @@ def report_hours(context: StepContext, events: Sequence[EventOfHours]) -> None:
                 context.log_event(_as_observation(one))
         return
     in_bulk = records_in_bulk(context.instance)
-    entries = _entries(events, lambda event: _step_entry(step, event if in_bulk else _as_observation(event)))
+    brief = not isinstance(context, AssetExecutionContext)
+    entries = _entries(events, lambda event: _step_entry(step, event if in_bulk else _as_observation(event)), brief)
     _store(context.instance, step.run_id, entries)
     op_context = context.op_execution_context if isinstance(context, AssetExecutionContext) else context
     op_context._events.extend(entry.line.get_dagster_event() for entry in entries)
@@ -139,7 +145,9 @@ def report_runless(instance: DagsterInstance, events: Sequence[EventOfHours]) ->
     _store(instance, RUNLESS_RUN_ID, entries)
 
 
-def _entries(events: Sequence[EventOfHours], entry_of: Callable[[AssetEvent], EventLogEntry]) -> list[PartitionedEntry]:
+def _entries(
+    events: Sequence[EventOfHours], entry_of: Callable[[AssetEvent], EventLogEntry], brief: bool = False
+) -> list[PartitionedEntry]:
     """The entries of events, in the order of the events; their times are in the order of all their partitions."""
     keys = sorted({partition for event in events for partition in event.partitions})
     now = round(time.time(), 3) + APART_S / 2  # in the middle of a millisecond, which rounding does not leave
@@ -151,6 +159,7 @@ def _entries(events: Sequence[EventOfHours], entry_of: Callable[[AssetEvent], Ev
             event.numbers,
             event.tags,
             [times[partition] for partition in event.partitions],
+            brief,
         )
         for event in events
     ]
