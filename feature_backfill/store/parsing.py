@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import ROW_GROUP_SIZE, beside, database_path
+from feature_backfill.store.database import beside, database_path
 from feature_backfill.store.row_source import RowSource
+from feature_backfill.store.writable import ROW_GROUP_SIZE
 
 _ROWS_PER_PART = 4 * ROW_GROUP_SIZE
 _ROWS_PER_FETCH = 1024
