@@ -90,7 +90,7 @@ def stored_hours(
     if not has_features_table(connection):
         return pd.DatetimeIndex([], dtype="datetime64[us]", name="ts")
     rows = connection.execute(
-        f"SELECT ts FROM {TABLE} WHERE feature_key = $feature_key"
+        f"SELECT DISTINCT ts FROM {TABLE} WHERE feature_key = $feature_key"
         " AND ts >= coalesce($start, TIMESTAMP '-infinity') AND ts <= coalesce($end, TIMESTAMP 'infinity') ORDER BY ts",
         {"feature_key": feature_key, "start": start, "end": end},
     ).df()
@@ -214,21 +214,27 @@ def _insert(connection: duckdb.DuckDBPyConnection, feature_key: str, rows: str) 
 
 
 def _replace_incoming(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced_by: str) -> None:
-    """Store the incoming rows that differ from the stored ones, and keep those that they replace."""
+    """Store the incoming rows that differ from the stored ones, and keep those that they replace.
+
+    Where an hour has several rows, which no primary key of a lake forbids, one is left.
+    """
     connection.execute(
         f"""
         CREATE TEMP TABLE {_STAGED} AS
         SELECT ts, to_json(incoming.features) AS features,
             {moment_after("stored.created_at")} AS created_at
         FROM {_INCOMING} AS incoming
-        LEFT JOIN (SELECT ts, created_at FROM {TABLE} WHERE feature_key = ?) AS stored USING (ts)
+        LEFT JOIN (
+            SELECT ts, max(created_at) AS created_at FROM {TABLE} WHERE feature_key = ? GROUP BY ts
+        ) AS stored USING (ts)
         """,
         [feature_key],
     )
     connection.execute(
         f"DELETE FROM {_STAGED} AS staged USING {TABLE} AS stored WHERE stored.feature_key = ?"
-        " AND stored.ts = staged.ts AND stored.features::VARCHAR = staged.features::VARCHAR",
-        [feature_key],
+        " AND stored.ts = staged.ts AND stored.features::VARCHAR = staged.features::VARCHAR AND stored.ts NOT IN"
+        f" (SELECT ts FROM {TABLE} WHERE feature_key = ? GROUP BY ts HAVING count(*) > 1)",
+        [feature_key, feature_key],
     )
     keep_replaced(connection, feature_key, _STAGED, replaced_by)
     connection.execute(f"DELETE FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {_STAGED})", [feature_key])

@@ -34,6 +34,11 @@ def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return sorted(name for kind in _KINDS for name in _names(connection, kind))
 
 
+def base_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables of the database, without its views, by name."""
+    return sorted(_names(connection, "table"))
+
+
 def _names(connection: duckdb.DuckDBPyConnection, kind: _Kind) -> list[str]:
     rows = connection.execute(
         f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE NOT internal"
