@@ -5,7 +5,7 @@ import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
 from feature_backfill.store.database import in_transaction
-from feature_backfill.store.schema import has_own_table, primary_key, require_schema
+from feature_backfill.store.schema import has_own_table, primary_key, require_schema, require_unique
 from feature_backfill.store.sql import quoted
 
 _COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(COLUMNS, "DOUBLE")}
@@ -45,6 +45,7 @@ def write_bars(
     def replace() -> None:
         connection.execute(f"DELETE FROM {table} WHERE timestamp BETWEEN ? AND ?", [start, end])
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM {_INCOMING}")
+        require_unique(connection, bars_table(timeframe), "timestamp", _INCOMING)
 
     connection.register(_INCOMING, incoming)
     try:

@@ -23,7 +23,7 @@ from feature_backfill.store.replaced import (
     moment_after,
     retire_rows,
 )
-from feature_backfill.store.schema import has_own_table, primary_key, require_schema
+from feature_backfill.store.schema import has_own_table, primary_key, require_schema, require_unique
 from feature_backfill.store.writable import ROW_GROUP_SIZE
 
 TABLE = "features"
@@ -156,6 +156,7 @@ def write_features(
             _replace_incoming(connection, feature_key, replaced_by)
         else:
             _insert(connection, feature_key, f"SELECT ts, to_json(features), {NOW} FROM {_INCOMING}")
+        require_unique(connection, TABLE, "ts", _INCOMING, feature_key)
         replace_inputs(connection, feature_key, _INCOMING, settings)
 
     for start in range(0, len(frame), _ROWS_PER_TRANSACTION):

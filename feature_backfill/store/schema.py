@@ -52,6 +52,27 @@ def primary_key(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -
     return "" if not columns or is_lake(connection) else f", PRIMARY KEY ({', '.join(columns)})"
 
 
+def require_unique(
+    connection: duckdb.DuckDBPyConnection, table: str, stamp: str, incoming: str, feature_key: str | None = None
+) -> None:
+    """Do in a lake what a primary key does in a DuckDB file: refuse rows that were just inserted, if a stamp repeats.
+
+    To be called in the transaction that inserts them. incoming: view with the stamps; feature_key: of the rows, in a
+    table that has several keys. Raises duckdb.ConstraintException.
+    """
+    if not is_lake(connection):
+        return
+    of_key = "" if feature_key is None else " AND feature_key = $feature_key"
+    repeated = scalar(
+        connection,
+        f"SELECT {stamp} FROM {quoted(table)} WHERE {stamp} IN (SELECT {stamp} FROM {incoming}){of_key}"
+        f" GROUP BY {stamp} HAVING count(*) > 1 LIMIT 1",
+        {} if feature_key is None else {"feature_key": feature_key},
+    )
+    if repeated is not None:
+        raise duckdb.ConstraintException(f"table {table} would have several rows of {repeated}")
+
+
 def has_own_table(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
 ) -> bool:
