@@ -33,7 +33,7 @@ def small_market(folder: Path, hours: int = HOURS, **changes: object) -> Market:
         "name": "small",
         "first_hour": FIRST,
         "source": {"database": "ohlcv.duckdb", "table": TABLE},
-        "target_database": "features.duckdb",
+        **({} if "target" in changes else {"target_database": "features.duckdb"}),
         "feature_sets": [{"key": "short", "base_hours": 48, "timeframes": ["1H", "4H"]}],
         **changes,
     }

@@ -141,6 +141,9 @@ def _make_schema(connection: duckdb.DuckDBPyConnection, alias: str, lake: Lake) 
 
 def _close(root: duckdb.DuckDBPyConnection, alias: str, opened: list[duckdb.DuckDBPyConnection]) -> None:
     for connection in opened:
+        # If the catalog went away, closing a connection with an open transaction would abort the process.
+        with suppress(duckdb.Error):
+            connection.rollback()
         connection.close()
     with suppress(duckdb.Error):  # never attached, or DuckDB has given up
         root.cursor().execute(f"DETACH DATABASE IF EXISTS {quoted(alias)}")

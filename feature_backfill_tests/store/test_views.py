@@ -114,9 +114,7 @@ def test_the_command_makes_the_view(file: Path, capsys: pytest.CaptureFixture[st
     assert rows(file, "v")["a"].iloc[0] == 2.0
 
 
-def test_the_command_says_what_is_missing(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_what_is_missing(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "none.duckdb"
     for database, key, message in [(file, "nobody", "no row under the key nobody"), (missing, "k", "no DuckDB file")]:
         assert main(["view", "v", "--feature-key", key, "--feat-duckdb", str(database)]) == BAD_ARGUMENTS
