@@ -63,7 +63,12 @@ class Lake:
 
     def __str__(self) -> str:
         """The lake as messages show it: without user and password."""
-        return f"lake {self._host}{self._parts.path}, schema {self.schema}"
+        return f"{self.place}, schema {self.schema}"
+
+    @property
+    def place(self) -> str:
+        """The lake that has the schema, as messages show it."""
+        return f"lake {self._host}{self._parts.path}"
 
     @property
     def in_bucket(self) -> bool:

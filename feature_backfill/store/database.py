@@ -25,7 +25,8 @@ from feature_backfill.config.lake import Lake
 from feature_backfill.errors import DatabaseDamagedError, DatabaseTakenError, RunError, UserError
 from feature_backfill.paths import absolute
 from feature_backfill.store.attached import attached_for_reading, forget_instance, is_read
-from feature_backfill.store.lakes import LAKE_TAKEN, censored, forget_lakes, lake_shown, open_lake
+from feature_backfill.store.attached_lakes import detach_lake, forget_lakes
+from feature_backfill.store.lakes import LAKE_TAKEN, censored, lake_shown, open_lake
 from feature_backfill.store.sql import quoted
 from feature_backfill.store.writable import create, open_for_writing
 
@@ -117,6 +118,7 @@ def _lake(lake: Lake, read_only: bool, patience: float) -> Iterator[duckdb.DuckD
     except duckdb.Error as error:
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             forget_lakes()
+        detach_lake(lake)
         # Not from the error, whose text has the password if the catalog went away.
         raise RunError(f"{lake}: {censored(lake, error)}; what was stored before is safe") from None
     finally:
@@ -197,10 +199,11 @@ def is_lake(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def database_path(connection: duckdb.DuckDBPyConnection) -> str:
     """The file behind a connection, or the lake, for messages."""
-    sql = "SELECT {} FROM duckdb_databases() WHERE database_name = current_database()"
     if is_lake(connection):
-        return lake_shown(scalar(connection, "SELECT current_database()"))
-    return scalar(connection, sql.format("path")) or "the database in memory"
+        ((database, schema),) = connection.execute("SELECT current_database(), current_schema()").fetchall()
+        return lake_shown(database, schema)
+    path = scalar(connection, "SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
+    return path or "the database in memory"
 
 
 @contextmanager
