@@ -87,7 +87,7 @@ def _described(error: ErrorDetails) -> str:
         location = location[:1] + location[2:]
     place = ".".join(str(part) for part in location)
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list")
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: unknown field; allowed are {', '.join(_fields_at(error['loc']))}"
     got = f", got {reprlib.repr(error['input'])}" if error["type"] not in ("missing", "value_error") else ""
     return f"{place}: {message}{got}" if place else message

@@ -29,16 +29,16 @@ def allow_object_store(connection: duckdb.DuckDBPyConnection) -> None:
     if token := os.environ.get("AWS_SESSION_TOKEN"):
         parts["SESSION_TOKEN"] = token
     given = ", ".join(f"{name} {literal(value)}" for name, value in parts.items())
-    if endpoint := _first(_ENDPOINTS):
+    if endpoint := next((name for name in _ENDPOINTS if os.environ.get(name)), None):
         given += f", {_reached(endpoint)}"
     connection.execute(f"CREATE OR REPLACE SECRET feature_backfill (TYPE s3, {given})")
 
 
-def _reached(endpoint: str) -> str:
+def _reached(variable: str) -> str:
     """Where a store other than Amazon's is. It rarely has a name for each bucket."""
-    address = urlsplit(endpoint)
+    address = urlsplit(os.environ[variable])
     if address.scheme not in ("http", "https") or not address.netloc:
-        raise UserError(f"{_ENDPOINTS[0]} is {endpoint!r}; write the address of the store, such as https://host:9000")
+        raise UserError(f"{variable} is no address of a store; write one such as https://host:9000")
     return f"ENDPOINT {literal(address.netloc)}, URL_STYLE 'path', USE_SSL {str(address.scheme == 'https').lower()}"
 
 

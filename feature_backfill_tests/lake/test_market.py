@@ -16,7 +16,7 @@ from feature_backfill.errors import BAD_ARGUMENTS, DONE
 from feature_backfill.hours import HOUR
 from feature_backfill.store.database import connect
 from feature_backfill_tests.lake.rows import repeat_a_row
-from feature_backfill_tests.markets import LAST, TABLE, configure, execute, small_market
+from feature_backfill_tests.markets import LAST, LOOKBACK, TABLE, configure, execute, small_market
 from feature_backfill_tests.runs import run_range
 
 pytestmark = pytest.mark.lake
@@ -108,7 +108,7 @@ def test_the_commands_take_the_market_by_its_name(dagster_home, market, capsys):
     assert main(["status", "small"]) == DONE
     assert main(["maintain", "small", "--keep-days", "0"]) == DONE
     assert "snapshots expired" in capsys.readouterr().out
-    assert main(["selftest", "--compare-key", "short"]) == DONE
+    assert main(["selftest", "--compare-key", "short", *LOOKBACK]) == DONE
     assert main(["retire-key", "--feature-key", "short", "--market", "small"]) == DONE
     assert "61 rows moved" in capsys.readouterr().out
     assert main(["prune", "--before", "2100-01-01", "--market", "small"]) == DONE

@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-import boto3
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
 
 from feature_backfill import read_features
 from feature_backfill.automation.maintenance import maintain
@@ -15,13 +13,16 @@ from feature_backfill_tests.lake.rows import frame, write
 
 pytestmark = pytest.mark.lake
 
+boto3 = pytest.importorskip("boto3")
+moto_server = pytest.importorskip("moto.server")
+
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hidden"}
 
 
 @pytest.fixture
 def bucket(monkeypatch):
     """The client of an empty bucket named market-data; its store is in the environment."""
-    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server = moto_server.ThreadedMotoServer("127.0.0.1", port=0)
     server.start()
     _, port = server.get_host_and_port()
     address = f"http://127.0.0.1:{port}"
@@ -51,7 +52,7 @@ def test_rows_go_to_the_bucket_and_come_back(bucket, remote):
 
 def test_a_store_without_keys_or_without_an_address_is_refused(bucket, remote, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
-    with pytest.raises(UserError, match=r"AWS_ENDPOINT_URL is '127.0.0.1:9000'; write the address"):
+    with pytest.raises(UserError, match="AWS_ENDPOINT_URL is no address of a store"):
         write(remote, frame(1))
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(UserError, match="needs the environment variable AWS_SECRET_ACCESS_KEY"):

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import psycopg2
 import pytest
 
 from feature_backfill.config import Lake
@@ -12,6 +11,8 @@ from feature_backfill.store.targets import exists, newest_snapshot
 from feature_backfill_tests.lake.rows import frame, write
 
 pytestmark = pytest.mark.lake
+
+psycopg2 = pytest.importorskip("psycopg2")
 
 SECRET = "s3cr'et \\ $HOME/@"
 
