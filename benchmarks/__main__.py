@@ -11,6 +11,7 @@ from benchmarks.measure import Figure
 PARTS = {
     "compute": "benchmarks.computing",
     "store": "benchmarks.storing",
+    "lake": "benchmarks.lake",
     "bookkeeping": "benchmarks.bookkeeping",
     "commands": "benchmarks.commands",
     "status": "benchmarks.status",
@@ -19,6 +20,8 @@ PARTS = {
     "markets": "benchmarks.many_markets",
     "talib": "benchmarks.talib_values",
 }
+EXTRAS = {"lake": "lake-test"}
+"""By part, the extra that it needs, if not bench."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             module = import_module(PARTS[part])
         except ModuleNotFoundError as error:
-            print(f"\n{part} left out: {error}; install the extra bench")
+            print(f"\n{part} left out: {error}; install the extra {EXTRAS.get(part, 'bench')}")
             continue
         figures: Callable[[int], Iterator[Figure]] = module.figures
         print(f"\n{(module.__doc__ or '').strip()}")

@@ -8,19 +8,19 @@ import pandas as pd
 
 from benchmarks.market import FIRST_HOUR, ohlcv_and_targets
 from benchmarks.measure import Figure, in_fresh_process, peak_mib, seconds
-from feature_backfill import compute_features, read_features
+from feature_backfill import Lake, compute_features, read_features
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, stored_hours, write_features
 
 
-def write(database: Path, frame: pd.DataFrame) -> None:
-    """Store the frame, from opening the file to having closed it."""
+def write(database: Path | Lake, frame: pd.DataFrame) -> None:
+    """Store the frame, from opening the target to having closed it."""
     with connect(database, read_only=False) as connection:
         ensure_features_table(connection)
         write_features(connection, "bench", frame)
 
 
-def find_stored(database: Path) -> None:
+def find_stored(database: Path | Lake) -> None:
     """Find out which hours a rerun need not compute."""
     with connect(database, read_only=True) as connection:
         stored_hours(connection, "bench")

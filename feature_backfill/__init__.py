@@ -1,7 +1,7 @@
 """Multi-timeframe features of hourly OHLCV, computed in bulk and kept current by Dagster.
 
-What a program needs: compute_features, feature_names, read_features, read_ohlcv, forward_returns. What a module with
-features of one's own needs: Feature, computes, ALL_BARS, Windows, OhlcvWindows, Lookbacks, and the helpers ratio,
+What a program needs: compute_features, feature_names, read_features, Lake, read_ohlcv, forward_returns. What a module
+with features of one's own needs: Feature, computes, ALL_BARS, Windows, OhlcvWindows, Lookbacks, and the helpers ratio,
 shared and exponential_weights; Column, to compute them from a frame.
 """
 
@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from feature_backfill.config.lake import Lake
     from feature_backfill.engine.bars import Floats
     from feature_backfill.engine.catalog import feature_names
     from feature_backfill.engine.columns import Column
@@ -26,6 +27,7 @@ __all__ = [
     "Feature",
     "FeatureResult",
     "Floats",
+    "Lake",
     "Lookbacks",
     "OhlcvWindows",
     "Windows",
@@ -46,6 +48,7 @@ _HOMES = {
     "Feature": "feature_backfill.engine.feature",
     "FeatureResult": "feature_backfill.engine.compute",
     "Floats": "feature_backfill.engine.bars",
+    "Lake": "feature_backfill.config.lake",
     "Lookbacks": "feature_backfill.engine.lookbacks",
     "OhlcvWindows": "feature_backfill.engine.windows",
     "Windows": "feature_backfill.engine.windows",

@@ -79,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
     stored_rows.add_convert(
         commands.add_parser("convert", help="rewrite a DuckDB file so that it takes an eighth of the space")
     )
+    stored_rows.add_maintain(
+        commands.add_parser("maintain", help="merge the small files of a market's lake, expire its old snapshots")
+    )
     feature_sets.add_repair(
         commands.add_parser("repair", help="make what Dagster shows agree with the tables; safe at any time")
     )

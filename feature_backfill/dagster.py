@@ -10,7 +10,7 @@ import dagster as dg
 
 from feature_backfill.assets.names import bars_key, checks_key, features_key, hourly_partitions, ohlcv_key
 from feature_backfill.assets.ranges import hours_of_run
-from feature_backfill.checks.market import FEATURES_CHECKS
+from feature_backfill.checks.market import features_checks
 from feature_backfill.checks.parity import parity
 from feature_backfill.config import FeatureSet, Market, read_markets
 from feature_backfill.dagster_internals.check_results import failed_checks
@@ -57,5 +57,5 @@ def problems_of(instance: dg.DagsterInstance, market: Market, feature_set: Featu
 
     Gate on it what must not rest on wrong rows. No result is no problem: make the checks before, or on their schedule.
     """
-    names = [check.__name__ for check in (*FEATURES_CHECKS, parity)]
+    names = [check.__name__ for check in (*features_checks(market), parity)]
     return failed_checks(instance, checks_key(features_key(market, feature_set)), names)

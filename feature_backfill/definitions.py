@@ -29,6 +29,7 @@ from feature_backfill.automation.fetching import fetch_job, fetch_schedule
 from feature_backfill.automation.history import history_job
 from feature_backfill.automation.imports import import_job
 from feature_backfill.automation.jobs import backfill_job
+from feature_backfill.automation.maintenance import maintenance_job, maintenance_schedule
 from feature_backfill.automation.new_hours import new_hours_job
 from feature_backfill.automation.repairs import repair_job
 from feature_backfill.automation.reporting import report_job, report_schedule
@@ -39,6 +40,7 @@ from feature_backfill.checks.market import look_at
 from feature_backfill.config import (
     CONFIGS_VARIABLE,
     ExchangeSource,
+    Lake,
     Market,
     Markets,
     read_alerts,
@@ -96,6 +98,10 @@ def _market_definitions(market: Market, bringing: dg.JobDefinition | None) -> dg
     jobs += [checking, reporting]
     schedules = [checks_schedule(market, checking), report_schedule(market, reporting)]
     schedules += [fetch_schedule(market, bringing)] if fetched and bringing else []
+    if isinstance(market.target, Lake):
+        maintenance = maintenance_job(market, market.target)
+        jobs.append(maintenance)
+        schedules.append(maintenance_schedule(market, maintenance))
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
         jobs.append(job)

@@ -58,9 +58,15 @@ def no_waiting_for_the_disk():
 
 @pytest.fixture(scope="session")
 def postgres():
-    """A PostgreSQL server. Tests that ask for it have the marker postgres."""
+    """A PostgreSQL server. Tests that ask for it have the marker postgres or lake."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture
+def catalog(postgres):
+    """The address of an empty database for the catalog of a lake. Tests that ask for it have the marker lake."""
+    return postgres.new_database().replace("+psycopg2", "")
 
 
 @pytest.fixture

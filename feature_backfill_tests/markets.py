@@ -5,12 +5,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from feature_backfill.config import Market, market_from
+from feature_backfill.config import Lake, Market, market_from
 from feature_backfill.sources.synthetic import drop_hours, synthetic_ohlcv
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
 from feature_backfill.store.schema import has_table
 from feature_backfill.store.sql import quoted
+from feature_backfill.store.targets import exists
 
 FIRST = pd.Timestamp("2025-01-01")
 HOURS = 480
@@ -32,7 +33,7 @@ def small_market(folder: Path, hours: int = HOURS, **changes: object) -> Market:
         "name": "small",
         "first_hour": FIRST,
         "source": {"database": "ohlcv.duckdb", "table": TABLE},
-        "target_database": "features.duckdb",
+        **({} if "target" in changes else {"target_database": "features.duckdb"}),
         "feature_sets": [{"key": "short", "base_hours": 48, "timeframes": ["1H", "4H"]}],
         **changes,
     }
@@ -76,9 +77,9 @@ def ohlcv_of(market: Market) -> pd.DataFrame:
 def stored(market: Market, key: str = "short") -> pd.DataFrame:
     """ts, features (text) and created_at of the rows under a key."""
     nothing = pd.DataFrame(columns=["ts", "features", "created_at"]).astype({"ts": "datetime64[us]"})
-    if not market.target_database.exists():
+    if not exists(market.target):
         return nothing
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         if not has_table(connection, "features"):
             return nothing
         return connection.execute(
@@ -93,9 +94,9 @@ def execute(market: Market, statement: str, *values: object) -> None:
 
 def execute_on_target(market: Market, statement: str, *values: object) -> None:
     """Change the market's target database behind the project's back."""
-    _execute(market.target_database, statement, values)
+    _execute(market.target, statement, values)
 
 
-def _execute(database: Path, statement: str, values: tuple[object, ...]) -> None:
+def _execute(database: Path | Lake, statement: str, values: tuple[object, ...]) -> None:
     with connect(database, read_only=False) as connection:
         connection.execute(statement, list(values))

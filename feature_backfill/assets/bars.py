@@ -27,6 +27,7 @@ from feature_backfill.store.bars import NO_BARS, bars_table, read_bars, write_ba
 from feature_backfill.store.contracts import claim_bars, require_bars_of
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import read_ohlcv
+from feature_backfill.store.targets import exists
 
 MOST_CORRECTED = 20
 """So many bars of a range may differ from OHLCV before the stored ones count as another market's."""
@@ -110,7 +111,7 @@ def _bars_spec(market: Market, timeframe: str) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": bars_table(timeframe),
             "dagster/column_schema": dg.TableSchema(columns),
-            "database": dg.MetadataValue.path(str(market.target_database)),
+            "database": dg.MetadataValue.path(str(market.target)),
             **market_metadata(market),
         },
     )
@@ -141,7 +142,7 @@ def _require_own_bars(market: Market, timeframe: str, built: pd.DataFrame, store
     if len(differing) > max(len(equal), MOST_CORRECTED):
         raise UserError(
             f"{len(differing)} of {len(differing) + len(equal)} bars in {bars_table(timeframe)} of "
-            f"{market.target_database} are not what {market.ohlcv_identity} gives. If OHLCV was corrected as a whole, "
+            f"{market.target} are not what {market.ohlcv_identity} gives. If OHLCV was corrected as a whole, "
             f"drop the table {bars_table(timeframe)}; if these are the bars of another market, use another database"
         )
 
@@ -153,8 +154,8 @@ def checked_bars(market: Market, rows: HourlyRows, timeframes: Sequence[str]) ->
     """
     first, last = rows.stamps[0], rows.stamps[-1]
     stored = dict.fromkeys(timeframes, NO_BARS)
-    if market.target_database.exists():
-        with connect(market.target_database, read_only=True) as connection:
+    if exists(market.target):
+        with connect(market.target, read_only=True) as connection:
             stored = {timeframe: read_bars(connection, timeframe, first, last) for timeframe in timeframes}
     return {timeframe: _checked(market, timeframe, stored[timeframe], rows) for timeframe in timeframes}
 

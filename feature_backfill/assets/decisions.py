@@ -16,6 +16,7 @@ from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.inputs import stored_inputs
 from feature_backfill.store.ohlcv import ohlcv_extent, read_ohlcv
+from feature_backfill.store.targets import exists
 
 
 def plan_of(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex, keep: Keep = Keep.ALL) -> Plan:
@@ -32,7 +33,7 @@ def staleness_of(market: Market, feature_set: FeatureSet, stored: pd.DatetimeInd
     stored = stored[stored >= market.first_hour]
     if stored.empty:
         raise UserError(
-            f"nothing is stored under {feature_set.key} in {market.target_database} since {market.first_hour}; "
+            f"nothing is stored under {feature_set.key} in {market.target} since {market.first_hour}; "
             "materialize some hours first"
         )
     facts = _facts(market, feature_set, stored)
@@ -45,9 +46,9 @@ def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
     with connect(market.source.database, read_only=True) as connection:
         extent = ohlcv_extent(connection, market.source.table, end=closed)
     whole = None if extent is None else whole_stretch(market.first_hour, extent, closed)
-    if whole is None or not market.target_database.exists():
+    if whole is None or not exists(market.target):
         return None
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         stored = stored_hours(connection, feature_set.key)
     if stored.empty:
         return None
@@ -70,8 +71,8 @@ def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex) -> 
         ohlcv = read_ohlcv(connection, market.source.table, begin, closed, columns)
         before = ohlcv_extent(connection, market.source.table, end=begin - HOUR)
     stored, inputs = hours[:0], None
-    if market.target_database.exists():
-        with connect(market.target_database, read_only=True) as connection:
+    if exists(market.target):
+        with connect(market.target, read_only=True) as connection:
             stored = stored_hours(connection, feature_set.key, first, last)
             inputs = stored_inputs(connection, feature_set.key, first, last)
     return Facts(HourlyRows.of(ohlcv, columns), stored, closed, None if before is None else before[1], inputs)

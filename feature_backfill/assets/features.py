@@ -79,7 +79,7 @@ def features_asset(market: Market, feature_set: FeatureSet) -> dg.AssetsDefiniti
             "dagster/table_name": "features",
             # As the schema of its columns, Dagster would show hundreds of lines above everything else.
             "features": dg.MetadataValue.md(features_table(feature_set)),
-            "database": dg.MetadataValue.path(str(market.target_database)),
+            "database": dg.MetadataValue.path(str(market.target)),
             "feature_key": feature_set.key,
             "contract": dg.MetadataValue.json(feature_set.contract(market).summary()),
             **market_metadata(market),

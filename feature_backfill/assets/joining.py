@@ -17,6 +17,7 @@ from feature_backfill.store.database import connect, database_path
 from feature_backfill.store.features import distinct_keys, stored_hours
 from feature_backfill.store.ohlcv import read_ohlcv
 from feature_backfill.store.row_contents import agreement, values_at
+from feature_backfill.store.targets import exists
 
 SAMPLE = 12
 """Rows that are computed once more where nothing else tells which OHLCV and lookback a key has."""
@@ -40,14 +41,14 @@ def require_joinable(market: Market, feature_set: FeatureSet) -> None:
     feature module was changed and its version was not, and where no module is recorded, every row of a sample must be
     what the module gives now.
     """
-    if not market.target_database.exists():
+    if not exists(market.target):
         return
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         require_bars_of(connection, market.ohlcv_identity)
         require_own_asset(connection, feature_set)
         known = known_contract(connection, feature_set.key)
         wanted = feature_set.contract(market)
-        wanted.continuing(known, feature_set.key, str(market.target_database))
+        wanted.continuing(known, feature_set.key, str(market.target))
         changed = known.changed_modules(wanted) if known else []
         if known is None or (_says_all(known, market) and not changed):
             return
@@ -71,9 +72,9 @@ def _drawn(stored: pd.DatetimeIndex) -> pd.DatetimeIndex:
 
 def changed_modules(market: Market, feature_set: FeatureSet) -> list[str]:
     """A line for each feature module whose source is not the one with which the newest rows were computed."""
-    if not feature_set.feature_modules or not market.target_database.exists():
+    if not feature_set.feature_modules or not exists(market.target):
         return []
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         known = known_contract(connection, feature_set.key)
     changed = known.changed_modules(feature_set.contract(market)) if known else []
     return [
@@ -109,7 +110,7 @@ def _require_agreement(market: Market, feature_set: FeatureSet, rows: pd.DataFra
     wrong = int((agree.mean(axis=1) < AGREEING_VALUES).sum())
     if 2 * wrong > len(agree):
         raise UserError(
-            f"{wrong} of {len(agree)} rows under the key {feature_set.key} of {market.target_database} that were "
+            f"{wrong} of {len(agree)} rows under the key {feature_set.key} of {market.target} that were "
             f"looked at are not what {market.ohlcv_identity} gives with {feature_set.base_hours} base hours and "
             f"{feature_set.buffer_hours} buffer hours: they have another market or lookback. Correct it, or use "
             "another feature key"

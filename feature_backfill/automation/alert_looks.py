@@ -12,7 +12,7 @@ from feature_backfill.alerts.outbox import Memory
 from feature_backfill.assets.broken import ShownAsBroken
 from feature_backfill.assets.joining import require_joinable
 from feature_backfill.assets.names import ohlcv_key
-from feature_backfill.automation.changes import database_state, digest
+from feature_backfill.automation.changes import digest, target_state
 from feature_backfill.automation.runs import NEW_HOURS, ended_at, hours_by_job
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.run_records import check_results, failure_reason, is_retried
@@ -22,6 +22,7 @@ from feature_backfill.hours import contiguous_runs, hours_of, last_closed_hour, 
 from feature_backfill.planning.standing import hours_between
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import last_stored_hour
+from feature_backfill.store.targets import exists
 
 FIRST_LOOK_BACK = pd.Timedelta(days=7)
 OVERLAP = pd.Timedelta(minutes=2)
@@ -86,10 +87,10 @@ def _configurations(markets: Iterable[Market], broken: Iterable[ShownAsBroken]) 
 
 def _seen_rows(market: Market, before: Rows) -> Rows:
     """Look into the target database, if it or the configuration has changed."""
-    state = digest(database_state(market.target_database), market.model_dump_json())
-    if state == before.state or not market.target_database.exists():
+    state = digest(target_state(market.target), market.model_dump_json())
+    if state == before.state or not exists(market.target):
         return before
-    with connect(market.target_database, read_only=True, patience=PATIENCE_S) as connection:
+    with connect(market.target, read_only=True, patience=PATIENCE_S) as connection:
         newest = {each.key: last_stored_hour(connection, each.key) for each in market.feature_sets}
     return Rows(state, newest, {each.key: _refused(market, each.key) for each in market.feature_sets})
 

@@ -1,4 +1,5 @@
 """Detects changed files by size and modification time alone. No file is opened, so no lock can get in the way.
+A lake, which has no such lock, is asked for its newest snapshot.
 
 What a sensor remembers of files goes into its cursor, which Dagster stores at each tick and shows in its UI. So it is
 a few hundred characters at most, however many files there are.
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from feature_backfill.config import Lake
 from feature_backfill.store.files import SUFFIXES
+from feature_backfill.store.targets import newest_snapshot
 
 RECENT = 20
 """So many files of a folder, those modified last, are remembered one by one."""
@@ -51,6 +54,11 @@ class KnownFiles(BaseModel):
         known = set(self.recent)
         changed = {name: state for name, state in recent.items() if digest(name, state) not in known}
         return changed if same else {**others, **changed}
+
+
+def target_state(target: Path | Lake) -> str:
+    """A text that changes whenever something is written into a target. Raises UserError if a lake cannot be asked."""
+    return newest_snapshot(target) if isinstance(target, Lake) else database_state(target)
 
 
 def database_state(path: Path) -> str:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from feature_backfill.config import Market
 from feature_backfill.dagster_internals.group_jobs import define_group_job
+from feature_backfill.store.targets import exists
 
 MINUTE = 20
 """Past each hour. By then the hour that has just closed usually has its OHLCV row and its features."""
@@ -52,8 +53,8 @@ def checks_schedule(market: Market, job: "dg.UnresolvedAssetJobDefinition") -> d
         description=f"Runs every check of {market.name} once an hour.",
     )
     def hourly() -> dg.RunRequest | dg.SkipReason:
-        databases = market.source.database, market.target_database
-        if not any(database.exists() for database in databases):
+        databases = market.source.database, market.target
+        if not any(exists(database) for database in databases):
             return dg.SkipReason(f"neither {databases[0]} nor {databases[1]} exists yet")
         return dg.RunRequest()
 

@@ -33,6 +33,7 @@ from feature_backfill.store.features import stored_hours
 from feature_backfill.store.fetched import restated_rows
 from feature_backfill.store.ohlcv import ohlcv_extent
 from feature_backfill.store.schema import has_table
+from feature_backfill.store.targets import exists
 
 MINUTE = 58
 """Past each hour. In the two minutes that are left, the processes of ten markets start on two cores."""
@@ -206,10 +207,10 @@ def _restated(market: Market, brought: Brought) -> pd.DatetimeIndex:
 
 def _resting_on(market: Market, feature_set: FeatureSet, restated: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """The stored hours in the reach of restated ones whose rows are stale and can be computed anew, ascending."""
-    if restated.empty or not market.target_database.exists():
+    if restated.empty or not exists(market.target):
         return NO_HOURS
     first, last = max(restated[0], market.first_hour), restated[-1] + (feature_set.lookback.hours - 1) * HOUR
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         stored = stored_hours(connection, feature_set.key, first, last)
     return NO_HOURS if stored.empty else staleness_of(market, feature_set, stored).renewable
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from feature_backfill.assets.decisions import plan_of
 from feature_backfill.assets.names import features_key
-from feature_backfill.automation.changes import database_state, digest
+from feature_backfill.automation.changes import database_state, digest, target_state
 from feature_backfill.automation.jobs import job_name
 from feature_backfill.automation.overtaken import show_overtaken
 from feature_backfill.automation.runs import Runs, asked_for, failures_of, hours_on_their_way
@@ -23,6 +23,7 @@ from feature_backfill.planning.wording import impossible_hours, request_message,
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.ohlcv import ohlcv_extent
+from feature_backfill.store.targets import exists
 
 KEPT_MESSAGE = 300
 """So many characters of a message go into the cursor."""
@@ -85,7 +86,7 @@ def next_request(
     )
     if cursor.asked == news and (moving := runs.of_new_hours(job)):
         return Tick([], f"{moving} hours are queued or being computed", cursor)
-    state = digest(news, database_state(market.target_database), runs.last_run(asset))
+    state = digest(news, target_state(market.target), runs.last_run(asset))
     if cursor.settled == state:
         return Tick([], cursor.message, cursor, settled=True)
     extent, stored = _ends(market, feature_set, last_closed_hour(now))
@@ -139,9 +140,9 @@ def _ends(market: Market, feature_set: FeatureSet, last_closed: pd.Timestamp) ->
     with connect(market.source.database, read_only=True) as connection:
         extent = ohlcv_extent(connection, market.source.table, end=last_closed)
     whole = None if extent is None else whole_stretch(market.first_hour, extent, last_closed)
-    if whole is None or not market.target_database.exists():
+    if whole is None or not exists(market.target):
         return whole, none
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         return whole, stored_hours(connection, feature_set.key, market.first_hour, whole[1])
 
 

@@ -25,6 +25,7 @@ from feature_backfill.errors import DatabaseTakenError, ErrorsNoted, RunError, U
 from feature_backfill.hours import last_closed_hour
 from feature_backfill.planning.plan import Keep
 from feature_backfill.store.database import connect
+from feature_backfill.store.targets import exists
 
 NAMED = 20
 """A failed run names so many of the markets that it failed for; its log names all."""
@@ -151,8 +152,8 @@ def _wanted(
 
 def _is_free(market: Market) -> bool:
     """Whether both databases of a market can be opened at once. What else is wrong with them is found out later."""
-    for database, read_only in ((market.source.database, True), (market.target_database, False)):
-        if database.exists():
+    for database, read_only in ((market.source.database, True), (market.target, False)):
+        if exists(database):
             try:
                 with connect(database, read_only=read_only, patience=0):
                     pass

@@ -34,12 +34,13 @@ from feature_backfill.dagster_internals.partition_status import (
 )
 from feature_backfill.dagster_internals.partition_wipe import wipe_partitions
 from feature_backfill.engine.bars import HourlyRows, complete_bars
-from feature_backfill.errors import ErrorsNoted, UserError
+from feature_backfill.errors import ErrorsNoted
 from feature_backfill.hours import hours_of, last_closed_hour, partition_keys
 from feature_backfill.store.bars import read_bars
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
 from feature_backfill.store.ohlcv import ohlcv_hours, read_ohlcv
+from feature_backfill.store.targets import exists, require_place
 
 NO_LONGER_STORED, NO_LONGER_RIGHT = "no longer stored", "whose row or bar is gone or differs from OHLCV"
 
@@ -164,11 +165,10 @@ def _tables(market: Market) -> Tables:
     with connect(market.source.database, read_only=True) as connection:
         hours = ohlcv_hours(connection, market.source.table, market.first_hour, last)
         rows = HourlyRows.of(read_ohlcv(connection, market.source.table, end=last))
-    target = market.target_database
-    if not target.parent.is_dir():
-        raise UserError(f"no folder {target.parent} for {target.name}; a disk that is not mounted? Nothing was changed")
+    target = market.target
+    require_place(target)
     bars = {timeframe: complete_bars(rows, timeframe) for timeframe in market.bar_timeframes}
-    if not target.exists():
+    if not exists(target):
         lacking = {timeframe: pd.DatetimeIndex(built["timestamp"]) for timeframe, built in bars.items()}
         return Tables(hours, {feature_set.key: hours[:0] for feature_set in market.feature_sets}, lacking)
     with connect(target, read_only=True) as connection:

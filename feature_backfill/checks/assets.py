@@ -24,7 +24,7 @@ from pydantic import Field
 
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.names import asset_link, checks_key, features_key, ohlcv_key
-from feature_backfill.checks.market import FEATURES_CHECKS, OHLCV_CHECKS, new_seed
+from feature_backfill.checks.market import OHLCV_CHECKS, features_checks, new_seed
 from feature_backfill.checks.parity import parity, sample_size
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.errors import RunError, UserError
@@ -88,12 +88,12 @@ def _features_checks(market: Market, feature_set: FeatureSet) -> dg.AssetChecksD
 
     @dg.multi_asset_check(
         name=key.to_python_identifier(),
-        specs=[_spec(key, look) for look in (*FEATURES_CHECKS, parity)],
+        specs=[*(_spec(key, look) for look in features_checks(market)), _spec(key, parity)],
         can_subset=True,
     )
     def checks(context: dg.AssetCheckExecutionContext, config: ParityConfig) -> Iterator[Made]:
         seed = new_seed() if config.seed is None else config.seed
-        looks = {look.__name__: partial(look, market, feature_set) for look in FEATURES_CHECKS}
+        looks = {look.__name__: partial(look, market, feature_set) for look in features_checks(market)}
         looks[parity.__name__] = partial(parity, market, feature_set, config.hours or sample_size(feature_set), seed)
         yield from _made(context, key, looks, _speed(context.instance, checked))
 

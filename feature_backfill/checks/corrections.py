@@ -19,7 +19,7 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     """
     stored = hours_with_rows(market, feature_set)
     found = staleness_of(market, feature_set, stored)
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         replaced = count_replaced(connection, feature_set.key)
     stale, other = found.stale, found.other_settings
     text = f"{len(stored)} rows, {len(stale) or 'none'} stale"

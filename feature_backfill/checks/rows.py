@@ -27,11 +27,11 @@ def stored_rows(
 
     The block should be short: nobody can write meanwhile. Raises UserError if there is no database or no row.
     """
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         hours = stored_hours(connection, feature_set.key)
         if hours.empty:
             raise UserError(
-                f"no row under the key {feature_set.key} in {market.target_database}: "
+                f"no row under the key {feature_set.key} in {market.target}: "
                 f"materialize hours of {features_key(market, feature_set).to_user_string()} first"
             )
         yield connection, hours

@@ -66,7 +66,7 @@ def _history(folder: Path, hours: int) -> int:
             print(summary(feature_set, plan, done))
             print("\n".join(skip_lines(plan.skipped)))
     print(f"\nOHLCV:    {market.source.database}, table {market.source.table}")
-    print(f"features: {market.target_database}, tables features, bars_4h, bars_12h, bars_1d")
+    print(f"features: {market.target}, tables features, bars_4h, bars_12h, bars_1d")
     home, dagster = (
         shlex.quote(str(path)) for path in (folder / LOCAL_HOME, Path(sys.executable).with_name("dagster"))
     )

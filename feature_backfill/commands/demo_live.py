@@ -145,7 +145,7 @@ class _Fetches(ProgressListener):
 
 
 def _has_row(market: Market, hour: pd.Timestamp) -> bool:
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         newest = last_stored_hour(connection, market.feature_sets[0].key)
     return newest is not None and newest >= hour
 

@@ -2,15 +2,17 @@
 
 import argparse
 
+from feature_backfill.commands.shared.database import feature_database
 from feature_backfill.store.contracts import forget_ohlcv
 from feature_backfill.store.database import connect
 
 
 def execute(options: argparse.Namespace) -> int:
     """Forget which OHLCV the database was computed from."""
-    with connect(options.feat_duckdb, read_only=True):
+    database = feature_database(options)
+    with connect(database, read_only=True):
         pass  # a file that does not exist is not created
-    with connect(options.feat_duckdb, read_only=False) as connection:
+    with connect(database, read_only=False) as connection:
         forget_ohlcv(connection)
-    print(f"{options.feat_duckdb}: the next run records the OHLCV that it reads; make sure that it is the same one")
+    print(f"{database}: the next run records the OHLCV that it reads; make sure that it is the same one")
     return 0

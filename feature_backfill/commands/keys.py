@@ -4,18 +4,20 @@ import argparse
 import json
 from typing import Any
 
+from feature_backfill.commands.shared.database import feature_database
 from feature_backfill.store.database import connect
 from feature_backfill.store.keys import StoredKey, stored_keys
 
 
 def execute(options: argparse.Namespace) -> int:
     """Print a line for each key, or a JSON list of objects."""
-    with connect(options.feat_duckdb, read_only=True) as connection:
+    database = feature_database(options)
+    with connect(database, read_only=True) as connection:
         keys = stored_keys(connection)
     if options.json:
         print(json.dumps([_fields(key) for key in keys], indent=2))
     else:
-        print("\n".join(map(_line, keys)) or f"no features in {options.feat_duckdb}")
+        print("\n".join(map(_line, keys)) or f"no features in {database}")
     return 0
 
 

@@ -16,7 +16,7 @@ from feature_backfill.store.features import stored_hours
 def execute(options: argparse.Namespace) -> int:
     """Find the stale hours, say which they are, compute them anew. Raises UserError if nothing is stored."""
     market, feature_set = market_and_feature_set(options, options.feature_key)
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         stored = stored_hours(connection, feature_set.key, market.first_hour)
     found = staleness_of(market, feature_set, stored)
     print(f"{feature_set.key}: {len(found.stale)} of {len(stored)} stored hours are stale")

@@ -2,6 +2,7 @@
 
 import argparse
 
+from feature_backfill.commands.shared.database import feature_database
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, has_features_table, retire_key
@@ -9,7 +10,7 @@ from feature_backfill.store.features import ensure_features_table, has_features_
 
 def execute(options: argparse.Namespace) -> int:
     """Move all rows of the key to the replaced rows. Raises UserError if it has none."""
-    key, database = options.feature_key, options.feat_duckdb
+    key, database = options.feature_key, feature_database(options)
     with connect(database, read_only=True) as connection:
         features = has_features_table(connection)
     retired = 0

@@ -69,7 +69,7 @@ def _planned(
                 done = backfill(instance, market, feature_set, ranges, keep)
             say(summary(feature_set, plan, done))
             if done.computed:
-                say(f"stored in {market.target_database}, table features")
+                say(f"stored in {market.target}, table features")
         else:
             say(f"nothing to compute: all stored, {len(plan.kept)} hours under {feature_set.key}" + _aside(plan))
     return run_fields(market, feature_set, selection, plan, ranges, done)

@@ -41,7 +41,7 @@ def execute(options: argparse.Namespace) -> int:
     market, feature_set = market_and_feature_set(options, options.feature_key)
     hours = _hours_to_compare(options, market)
     with TemporaryDirectory(prefix="feature_backfill_selftest.") as folder:
-        apart = market.model_copy(update={"target_database": Path(folder, "features.duckdb")})
+        apart = market.model_copy(update={"target": Path(folder, "features.duckdb")})
         return _compare(market, apart, feature_set, options.compare_key, hours)
 
 
@@ -65,7 +65,7 @@ def _compare(market: Market, apart: Market, feature_set: FeatureSet, compare_key
 def _hours_to_compare(options: argparse.Namespace, market: Market) -> pd.DatetimeIndex:
     """The stored hours of the key to compare with: the last day's, or those from --start to --end."""
     start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         newest = last_stored_hour(connection, options.compare_key)
         hours = pd.DatetimeIndex([])
         if newest is not None:
@@ -74,14 +74,14 @@ def _hours_to_compare(options: argparse.Namespace, market: Market) -> pd.Datetim
         hours = hours[hours >= market.first_hour]
     require_since_first_hour(market, hours)
     if hours.empty:
-        raise UserError(f"no rows of {options.compare_key!r} in {market.target_database} to compare with")
+        raise UserError(f"no rows of {options.compare_key!r} in {market.target} to compare with")
     return hours
 
 
 def _differences(market: Market, apart: Market, key: str, other_key: str, hours: pd.DatetimeIndex) -> list[str]:
     """The values of one key that disagree with the other's, in words, for the names that both have."""
-    ours = read_features(apart.target_database, key, hours[0], hours[-1])
-    theirs = read_features(market.target_database, other_key, hours[0], hours[-1])
+    ours = read_features(apart.target, key, hours[0], hours[-1])
+    theirs = read_features(market.target, other_key, hours[0], hours[-1])
     names = [name for name in theirs.columns if name in ours.columns]
     if not names:
         raise UserError(f"{key} and {other_key} have no feature in common")

@@ -3,7 +3,6 @@
 import argparse
 
 from feature_backfill.commands.shared.database import feature_database
-from feature_backfill.errors import UserError
 from feature_backfill.store.database import connect
 from feature_backfill.store.views import create_view
 
@@ -11,8 +10,8 @@ from feature_backfill.store.views import create_view
 def execute(options: argparse.Namespace) -> int:
     """Create or replace the view, and say what it has."""
     database = feature_database(options)
-    if not database.exists():
-        raise UserError(f"no DuckDB file {database}; check the path")
+    with connect(database, read_only=True):
+        pass  # a file that does not exist is not created
     with connect(database, read_only=False) as connection:
         features = create_view(connection, options.feature_key, options.view)
     print(f"view {options.view} of {database}: ts and {features} features of {options.feature_key}")

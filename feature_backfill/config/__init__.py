@@ -3,6 +3,7 @@
 from feature_backfill.config.alerts import Alerts, AlertTarget, read_alerts
 from feature_backfill.config.feature_list import read_feature_list
 from feature_backfill.config.files import load_market, market_from
+from feature_backfill.config.lake import Lake
 from feature_backfill.config.last_good import remember, remembered
 from feature_backfill.config.markets import CONFIGS_VARIABLE, BrokenMarket, Markets, configs_folder, read_markets
 from feature_backfill.config.schema import (
@@ -29,6 +30,7 @@ __all__ = [
     "FeatureSet",
     "HourlySchedule",
     "KnownGap",
+    "Lake",
     "Market",
     "Markets",
     "OhlcvSource",

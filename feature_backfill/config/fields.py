@@ -27,7 +27,7 @@ def expanded(text: str) -> str:
     return os.path.expandvars(text)
 
 
-def _resolved(path: Any, info: ValidationInfo) -> Path:
+def resolved(path: Any, info: ValidationInfo) -> Path:
     """The absolute path. `~` and environment variables are expanded; a relative path starts at the YAML's folder."""
     if not isinstance(path, str | Path):
         raise ValueError(f"{path!r} is not a path")
@@ -75,7 +75,7 @@ def _importable(names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]
 
 
 ColumnName = Annotated[str, AfterValidator(_not_ohlcv)]
-ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
+ConfigPath = Annotated[Path, BeforeValidator(resolved)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="letters, digits and underscores")]
 Hour = Annotated[pd.Timestamp, BeforeValidator(_one_hour)]
 Key = Annotated[str, AfterValidator(_printable)]

@@ -1,5 +1,6 @@
 """Reading a market from a YAML file."""
 
+import dataclasses
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,16 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from feature_backfill.config.schema import SOURCES, ColumnRules, FeatureSet, HourlySchedule, KnownGap, Market
+from feature_backfill.config.lake import Lake
+from feature_backfill.config.schema import (
+    SOURCES,
+    TARGET_FIELDS,
+    ColumnRules,
+    FeatureSet,
+    HourlySchedule,
+    KnownGap,
+    Market,
+)
 from feature_backfill.errors import UserError
 
 try:
@@ -73,11 +83,11 @@ class _Loader(SafeLoader):
 def _described(error: ErrorDetails) -> str:
     """One validation error as `field: what is wrong`; for an unknown field, with the fields that are allowed there."""
     location = error["loc"]
-    if location[:1] == ("source",):  # the tag of the kind of source is not in the YAML
+    if location[:1] in (("source",), ("target",)):  # the tag of the kind is not in the YAML
         location = location[:1] + location[2:]
     place = ".".join(str(part) for part in location)
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list")
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: unknown field; allowed are {', '.join(_fields_at(error['loc']))}"
     got = f", got {reprlib.repr(error['input'])}" if error["type"] not in ("missing", "value_error") else ""
     return f"{place}: {message}{got}" if place else message
@@ -87,6 +97,8 @@ def _fields_at(location: tuple[str | int, ...]) -> list[str]:
     """The fields that are allowed beside the one at a location."""
     if location[0] == "source" and "columns" in location[:-1]:
         return list(ColumnRules.model_fields)
+    if location[0] == "target" and len(location) > 1:
+        return [field.name for field in dataclasses.fields(Lake)]
     if location[0] == "source":
         return list(SOURCES[str(location[1])].model_fields)
     nested: dict[str, type[BaseModel]] = {
@@ -95,4 +107,4 @@ def _fields_at(location: tuple[str | int, ...]) -> list[str]:
         "known_gaps": KnownGap,
     }
     model = nested.get(str(location[0]), Market) if len(location) > 1 else Market
-    return list(model.model_fields)
+    return [name for field in model.model_fields for name in (TARGET_FIELDS if field == "target" else (field,))]

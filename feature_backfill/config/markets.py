@@ -100,8 +100,9 @@ def _sharing(markets: Mapping[Path, Market]) -> dict[Path, str]:
         **_in_common(
             markets,
             "target database",
-            lambda market: {str(market.target_database)},
-            "rows and bars of two markets would mix there: give each market a target_database of its own",
+            lambda market: {str(market.target)},
+            "rows and bars of two markets would mix there: give each a target_database, or a schema of the lake, "
+            "of its own",
         ),
         **_in_common(
             markets,

@@ -5,6 +5,7 @@ import json
 import re
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -16,6 +17,7 @@ from pydantic import (
     StrictBool,
     StringConstraints,
     Tag,
+    ValidationInfo,
     model_validator,
 )
 
@@ -31,7 +33,9 @@ from feature_backfill.config.fields import (
     Name,
     Owner,
     Timeframes,
+    resolved,
 )
+from feature_backfill.config.lake import Lake
 from feature_backfill.config.modules import catalog_of, feature_module
 from feature_backfill.contracts import KeyContract, ModuleIdentity, OhlcvIdentity
 from feature_backfill.engine.catalog import Catalog
@@ -42,8 +46,12 @@ from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range
 
 LONGEST_LOOKBACK_HOURS = 24 * 366
-OTHER_JOBS = ("checks", "fetch", "import_files", "report")
+OTHER_JOBS = ("checks", "fetch", "import_files", "maintenance", "report")
 """Names of the jobs that a market has in addition to those of its feature sets. No slug may equal one of them."""
+
+
+TARGET_FIELDS = ("target_database", "target")
+"""The fields of a market's YAML of which one says where its rows go."""
 
 
 def asset_slug(key: str) -> str:
@@ -136,6 +144,14 @@ def _kind_of_source(source: Any) -> str:
 Source = Annotated[
     Annotated[OhlcvSource, Tag("table")] | Annotated[ExchangeSource, Tag("exchange")], Discriminator(_kind_of_source)
 ]
+
+
+def _kind_of_target(target: Any) -> str:
+    return "lake" if isinstance(target, dict | Lake) else "file"
+
+
+Target = Annotated[Annotated[ConfigPath, Tag("file")] | Annotated[Lake, Tag("lake")], Discriminator(_kind_of_target)]
+"""What holds everything derived from OHLCV: a DuckDB file, or a schema of a lake."""
 
 
 class HourlySchedule(_Schema):
@@ -245,8 +261,10 @@ class FeatureSet(_Schema):
 
 
 class Market(_Schema):
-    """One market: its hourly OHLCV, its feature sets, and the database that holds everything derived from the OHLCV.
+    """One market: its hourly OHLCV, its feature sets, and the target that holds everything derived from the OHLCV.
 
+    target: a lake, or a DuckDB file, which the YAML calls target_database. The schema of a lake is by default named
+    after the market.
     known_gaps: hours that OHLCV lacks for a reason, so that the check of its continuity reports only others.
     automatic: whether the sensors look at the market. If not, only schedules and people start its runs.
     owners: of the market's assets, as e-mail addresses or `team:name`; links: web pages about the market, by title.
@@ -255,13 +273,34 @@ class Market(_Schema):
     name: Name
     first_hour: Hour
     source: Source
-    target_database: ConfigPath
+    target: Target
     feature_sets: tuple[FeatureSet, ...]
     schedule: HourlySchedule = HourlySchedule()
     known_gaps: tuple[KnownGap, ...] = ()
     automatic: StrictBool = True
     owners: tuple[Owner, ...] = ()
     links: dict[str, HttpLink] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_target(cls, fields: Any, info: ValidationInfo) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        rest = {name: value for name, value in fields.items() if name not in TARGET_FIELDS}
+        given = [name for name in TARGET_FIELDS if name in fields]
+        if not given:
+            raise ValueError("target_database: Field required, a DuckDB file; or target, for a lake")
+        if len(given) > 1:
+            raise ValueError("a market has either a target_database or a target; remove one of the two")
+        target = fields[given[0]]
+        if given == ["target_database"]:
+            try:
+                target = resolved(target, info)
+            except ValueError as error:
+                raise ValueError(f"target_database: {error}") from error
+        elif isinstance(target, dict) and isinstance(fields.get("name"), str):
+            target = {"schema": fields["name"], **target}
+        return {**rest, "target": target}
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Market":
@@ -291,8 +330,15 @@ class Market(_Schema):
         return self
 
     @property
+    def target_database(self) -> Path:
+        """The DuckDB file of a market that has one. Raises UserError if its target is a lake."""
+        if isinstance(self.target, Lake):
+            raise UserError(f"market {self.name} has no DuckDB file but {self.target}; use its target instead")
+        return self.target
+
+    @property
     def ohlcv_identity(self) -> OhlcvIdentity:
-        """Which OHLCV everything in the target database is derived from."""
+        """Which OHLCV everything in the target is derived from."""
         return OhlcvIdentity(self.name, str(self.source.database), self.source.table)
 
     def columns_of(self, feature_set: FeatureSet) -> tuple[Column, ...]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from feature_backfill.assets.decisions import standing_of
 from feature_backfill.assets.failures import user_errors_fail_the_step
 from feature_backfill.assets.names import features_key, market_metadata, ohlcv_key, report_key
-from feature_backfill.config import FeatureSet, Market
+from feature_backfill.config import FeatureSet, Lake, Market
 from feature_backfill.errors import UserError
 from feature_backfill.reports.contents import DAYS, Checked, Choice, Contents, contents_of
 from feature_backfill.reports.coverage import COLOURS, STATES
@@ -76,7 +76,8 @@ def report_asset(market: Market, look_at: Look) -> dg.AssetsDefinition:
 
 
 def _folder(market: Market) -> Path:
-    return market.target_database.parent / FOLDER
+    beside = market.source.database if isinstance(market.target, Lake) else market.target
+    return beside.parent / FOLDER
 
 
 def _write(contents: Contents, file: Path) -> None:

@@ -75,11 +75,11 @@ def contents_of(market: Market, feature_set: FeatureSet, choice: Choice, checks:
     standing = standing_of(market, feature_set)
     if standing is None:
         raise UserError(
-            f"nothing is stored under {feature_set.key} in {market.target_database}, or {market.source.table} has no "
+            f"nothing is stored under {feature_set.key} in {market.target}, or {market.source.table} has no "
             f"hour since {market.first_hour}; materialize some hours first"
         )
     hours = hour_range(standing.counts.first, standing.counts.last)
-    features = read_features(market.target_database, feature_set.key, hours[0], hours[-1], dtype="float32")
+    features = read_features(market.target, feature_set.key, hours[0], hours[-1], dtype="float32")
     panes = _panes(feature_set, list(features.columns), choice)
     plan = plan_of(market, feature_set, hours)
     ohlcv = _frame(plan.rows).loc[hours[0] : hours[-1]]

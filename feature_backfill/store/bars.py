@@ -4,8 +4,8 @@ import duckdb
 import pandas as pd
 
 from feature_backfill.engine.bars import COLUMNS
-from feature_backfill.store.database import transaction
-from feature_backfill.store.schema import has_own_table, require_schema
+from feature_backfill.store.database import in_transaction
+from feature_backfill.store.schema import has_own_table, primary_key, require_schema, require_unique
 from feature_backfill.store.sql import quoted
 
 _COLUMNS = {"timestamp": "TIMESTAMP", **dict.fromkeys(COLUMNS, "DOUBLE")}
@@ -41,11 +41,15 @@ def write_bars(
     if read_bars(connection, timeframe, start, end).equals(incoming):
         return 0
     table = quoted(bars_table(timeframe))
+
+    def replace() -> None:
+        connection.execute(f"DELETE FROM {table} WHERE timestamp BETWEEN ? AND ?", [start, end])
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM {_INCOMING}")
+        require_unique(connection, bars_table(timeframe), "timestamp", _INCOMING)
+
     connection.register(_INCOMING, incoming)
     try:
-        with transaction(connection):
-            connection.execute(f"DELETE FROM {table} WHERE timestamp BETWEEN ? AND ?", [start, end])
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM {_INCOMING}")
+        in_transaction(connection, replace)
     finally:
         connection.unregister(_INCOMING)
     return len(incoming)
@@ -73,5 +77,6 @@ def read_bars(
 def _ensure_table(connection: duckdb.DuckDBPyConnection, timeframe: str) -> None:
     table = bars_table(timeframe)
     values = ", ".join(f"{column} DOUBLE NOT NULL" for column in COLUMNS)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} (timestamp TIMESTAMP PRIMARY KEY, {values})")
+    key = primary_key(connection, _PRIMARY_KEY)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} (timestamp TIMESTAMP NOT NULL, {values}{key})")
     require_schema(connection, table, _COLUMNS, _PRIMARY_KEY)

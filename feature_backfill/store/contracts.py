@@ -5,13 +5,14 @@
 """
 
 from dataclasses import replace
+from functools import partial
 
 import duckdb
 
 from feature_backfill.contracts import IF_MOVED, KeyContract, Missing, ModuleIdentity, OhlcvIdentity
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path, scalar, transaction
-from feature_backfill.store.schema import has_own_table, has_table, require_schema
+from feature_backfill.store.database import database_path, in_transaction, scalar
+from feature_backfill.store.schema import has_own_table, has_table, primary_key, require_schema
 
 KEYS_TABLE, MODULES_TABLE, BARS_SOURCE_TABLE = "feature_keys", "feature_key_modules", "bars_source"
 
@@ -49,9 +50,18 @@ def claim_key(connection: duckdb.DuckDBPyConnection, feature_key: str, wanted: K
     if known == contract and not known.changed_modules(contract):
         return contract
     _create_table(connection, KEYS_TABLE, _KEYS_COLUMNS, _KEYS_PRIMARY_KEY)
+    if contract.modules:
+        _create_table(connection, MODULES_TABLE, _MODULES_COLUMNS, _KEYS_PRIMARY_KEY)
+    in_transaction(connection, partial(_record, connection, feature_key, contract))
+    return contract
+
+
+def _record(connection: duckdb.DuckDBPyConnection, feature_key: str, contract: KeyContract) -> None:
+    """Put a contract in the place of the one that the key has, if it has one."""
+    forget_key(connection, feature_key)  # there may be one of a key whose rows somebody has deleted
     ohlcv = contract.ohlcv
     connection.execute(
-        f"INSERT OR REPLACE INTO {KEYS_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO {KEYS_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             feature_key,
             list(contract.names),
@@ -62,15 +72,8 @@ def claim_key(connection: duckdb.DuckDBPyConnection, feature_key: str, wanted: K
             *((ohlcv.market, ohlcv.database, ohlcv.table) if ohlcv else (None, None, None)),
         ],
     )
-    if has_table(connection, MODULES_TABLE):  # also of a key whose rows somebody has deleted
-        connection.execute(f"DELETE FROM {MODULES_TABLE} WHERE feature_key = ?", [feature_key])
-    if contract.modules:
-        _record_modules(connection, feature_key, contract)
-    return contract
-
-
-def _record_modules(connection: duckdb.DuckDBPyConnection, feature_key: str, contract: KeyContract) -> None:
-    _create_table(connection, MODULES_TABLE, _MODULES_COLUMNS, _KEYS_PRIMARY_KEY)
+    if not contract.modules:
+        return
     parts = ([getattr(module, part) for module in contract.modules] for part in ("name", "version", "source"))
     connection.execute(
         f"INSERT INTO {MODULES_TABLE} VALUES (?, ?, ?, ?, ?)", [feature_key, *parts, list(contract.columns)]
@@ -154,10 +157,14 @@ def claim_bars(connection: duckdb.DuckDBPyConnection, wanted: OhlcvIdentity) -> 
     if _bars_holders(connection) == [wanted]:
         return
     _create_table(connection, BARS_SOURCE_TABLE, _BARS_COLUMNS, ())
-    connection.execute(f"DELETE FROM {BARS_SOURCE_TABLE}")
-    connection.execute(
-        f"INSERT INTO {BARS_SOURCE_TABLE} VALUES (?, ?, ?)", [wanted.market, wanted.database, wanted.table]
-    )
+
+    def record() -> None:
+        connection.execute(f"DELETE FROM {BARS_SOURCE_TABLE}")
+        connection.execute(
+            f"INSERT INTO {BARS_SOURCE_TABLE} VALUES (?, ?, ?)", [wanted.market, wanted.database, wanted.table]
+        )
+
+    in_transaction(connection, record)
 
 
 def require_bars_of(connection: duckdb.DuckDBPyConnection, wanted: OhlcvIdentity) -> None:
@@ -166,7 +173,7 @@ def require_bars_of(connection: duckdb.DuckDBPyConnection, wanted: OhlcvIdentity
     if others:
         raise UserError(
             f"{database_path(connection)} holds the bars of {others[0]}, not of {wanted}; give each market a target "
-            f"database of its own (target_database in the YAML, --feat-duckdb on the command line). {IF_MOVED}"
+            f"of its own (target_database or target in the YAML, --feat-duckdb on the command line). {IF_MOVED}"
         )
 
 
@@ -180,18 +187,21 @@ def _bars_holders(connection: duckdb.DuckDBPyConnection) -> list[OhlcvIdentity]:
 
 def forget_ohlcv(connection: duckdb.DuckDBPyConnection) -> None:
     """Forget which OHLCV the bars and the keys were computed from. The next run records its own."""
-    with transaction(connection):
+
+    def forget() -> None:
         if has_table(connection, BARS_SOURCE_TABLE):
             connection.execute(f"DELETE FROM {BARS_SOURCE_TABLE}")
         if has_table(connection, KEYS_TABLE):
             connection.execute(f"UPDATE {KEYS_TABLE} SET market = NULL, ohlcv_database = NULL, ohlcv_table = NULL")
 
+    in_transaction(connection, forget)
+
 
 def _create_table(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], primary_key: tuple[str, ...]
+    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], key: tuple[str, ...]
 ) -> None:
     """Create a table of the project's own if there is none. Raises UserError if the one there has another schema."""
     defined = [f"{column} {sql_type}" for column, sql_type in columns.items()]
-    defined += [f"PRIMARY KEY ({', '.join(primary_key)})"] if primary_key else []
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(defined)})")
-    require_schema(connection, table, columns, primary_key)
+    clause = primary_key(connection, key)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(defined)}{clause})")
+    require_schema(connection, table, columns, key)

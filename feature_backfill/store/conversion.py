@@ -11,8 +11,9 @@ import duckdb
 
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.paths import absolute
-from feature_backfill.store.database import STORAGE_VERSION, attach, connect, database_path, scalar
+from feature_backfill.store.database import connect, database_path, scalar
 from feature_backfill.store.sql import quoted
+from feature_backfill.store.writable import STORAGE_VERSION, attach
 
 _NEW = "__converted__"
 _DEFINITIONS = {

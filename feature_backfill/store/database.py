@@ -1,49 +1,54 @@
-"""Opening DuckDB files; transactions, quoted names, single values.
+"""Opening DuckDB files and lakes; transactions, single values.
 
 DuckDB lets one process write a file or several processes read it, never both at once. So connections are opened late
 and closed early, and a file that is in use is waited for. Within one process a file is open in one mode: where OHLCV
 and the target database are the same file, the caller opens it once, for writing, and uses that connection for both.
+
+Of a lake, whoever opens it for writing waits for another writer as well, and never for a reader.
 """
 
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
+from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
-from feature_backfill.errors import DatabaseDamagedError, DatabaseTakenError, UserError
+from feature_backfill.config.lake import Lake
+from feature_backfill.errors import DatabaseDamagedError, DatabaseTakenError, RunError, UserError
 from feature_backfill.paths import absolute
 from feature_backfill.store.attached import attached_for_reading, forget_instance, is_read
-from feature_backfill.store.sql import literal, quoted
+from feature_backfill.store.attached_lakes import detach_lake, forget_lakes
+from feature_backfill.store.lakes import LAKE_TAKEN, censored, lake_shown, open_lake
+from feature_backfill.store.sql import quoted
+from feature_backfill.store.writable import create, open_for_writing
 
 PATIENCE_S = 60.0
 """How long connect() waits for a file that is taken, in seconds."""
 
 _longest_wait: ContextVar[float] = ContextVar("longest_wait", default=math.inf)
 
-ROW_GROUP_SIZE = 2048
-"""Rows that DuckDB stores as a unit. Bulk writes in multiples of it are never rewritten by a later one."""
-
-STORAGE_VERSION = "v1.2.0"
-"""The storage version of new databases: the lowest in which DuckDB compresses long text, by ZSTD, to an eighth of its
-size. DuckDB 1.2.0 and every later version reads such a file; older ones refuse it."""
-
 _RETRY_EVERY_S = 0.2
-_TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
+_TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration", LAKE_TAKEN)
 _NOT_WRITTEN = "Could not write file"
 _INTERRUPTED = "Query interrupted"
 _CORRUPT = "Corrupt database file"
 _DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 
+_CONFLICT = "Transaction conflict"
+_MOST_TRIES = 5
+"""How often a transaction is begun in a lake whose commits conflict with those of others. DuckLake itself commits up to
+ten times where the only conflict is the number of the snapshot."""
+
 Close = Callable[[], None]
+Result = TypeVar("Result")
 
 _opening = threading.Lock()
 _open_for_writing: set[Path] = set()
@@ -62,20 +67,28 @@ def waiting_at_most(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to a DuckDB file, closed at the end of the block; its time zone is UTC.
+def connect(
+    target: Path | Lake, *, read_only: bool, patience: float = PATIENCE_S
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a DuckDB file or a lake, closed at the end of the block; its time zone is UTC.
 
-    A file that is missing is created for writing and an error for reading. While somebody else holds the file, waits
+    One that is missing is created for writing and an error for reading. While somebody else holds the file, waits
     up to `patience` seconds. Until the block ends, this process must not open the file by other means, not even to
     look at it: closing any handle of a file drops the process's POSIX locks on it, DuckDB's among them.
 
     Raises UserError if the file is missing, is no DuckDB database or cannot be opened, and where the block writes and
     the disk does not take it: full, over quota, broken. Raises DatabaseTakenError if the file stays taken, and
-    DatabaseDamagedError where the block meets a part of the file that is damaged.
+    DatabaseDamagedError where the block meets a part of the file that is damaged. A lake that fails in the block is a
+    RunError.
     """
-    path = _required_place(path, read_only)
+    patience = min(patience, _longest_wait.get())
+    if isinstance(target, Lake):
+        with _lake(target, read_only, patience) as connection:
+            yield connection
+        return
+    path = _required_place(target, read_only)
     with _interrupts():
-        connection, close = _open_patiently(path, read_only, min(patience, _longest_wait.get()))
+        connection, close = _open_patiently(path, partial(_open, path, read_only), patience)
     try:
         with _interrupts():
             connection.execute("SET TimeZone = 'UTC'")
@@ -93,6 +106,23 @@ def connect(path: Path, *, read_only: bool, patience: float = PATIENCE_S) -> Ite
         close()
         if not read_only:
             _open_for_writing.discard(path)
+
+
+@contextmanager
+def _lake(lake: Lake, read_only: bool, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    with _interrupts():
+        connection, close = _open_patiently(lake, partial(open_lake, lake, read_only), patience)
+    try:
+        with _interrupts():
+            yield connection
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+            forget_lakes()
+        detach_lake(lake)
+        # Not from the error, whose text has the password if the catalog went away.
+        raise RunError(f"{lake}: {censored(lake, error)}; what was stored before is safe") from None
+    finally:
+        close()
 
 
 def _required_place(path: Path, read_only: bool) -> Path:
@@ -144,8 +174,34 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.commit()
 
 
+def in_transaction(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:
+    """What the work returns, all of whose statements are done or, if it raises, none of them.
+
+    In a lake, the work is done again if somebody else's commit went before and conflicts with it: SQL by hand, or a
+    merge of files. The project's own writers wait for each other.
+    """
+    for tried in count(1):
+        try:
+            with transaction(connection):
+                return work()
+        except duckdb.TransactionException as error:
+            if _CONFLICT not in str(error) or tried == _MOST_TRIES or not is_lake(connection):
+                raise
+            time.sleep(_RETRY_EVERY_S * tried)
+    raise AssertionError("unreachable")
+
+
+def is_lake(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a connection is to a lake, whose tables have no primary keys."""
+    kind = scalar(connection, "SELECT type FROM duckdb_databases() WHERE database_name = current_database()")
+    return bool(kind == "ducklake")
+
+
 def database_path(connection: duckdb.DuckDBPyConnection) -> str:
-    """The file behind a connection, for messages."""
+    """The file behind a connection, or the lake, for messages."""
+    if is_lake(connection):
+        ((database, schema),) = connection.execute("SELECT current_database(), current_schema()").fetchall()
+        return lake_shown(database, schema)
     path = scalar(connection, "SELECT path FROM duckdb_databases() WHERE database_name = current_database()")
     return path or "the database in memory"
 
@@ -153,9 +209,9 @@ def database_path(connection: duckdb.DuckDBPyConnection) -> str:
 @contextmanager
 def beside(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
     """Another connection to the same database, for a statement beside one whose result is still open."""
-    database = scalar(connection, "SELECT current_database()")
+    ((database, schema),) = connection.execute("SELECT current_database(), current_schema()").fetchall()
     with connection.cursor() as cursor:
-        cursor.execute(f"USE {quoted(database)}")
+        cursor.execute(f"USE {quoted(database)}.{quoted(schema)}")
         yield cursor
 
 
@@ -170,36 +226,39 @@ def scalar(
     return rows[0][0] if rows else None
 
 
-def _open_patiently(path: Path, read_only: bool, patience: float) -> tuple[duckdb.DuckDBPyConnection, Close]:
+def _open_patiently(
+    place: Path | Lake, open_once: Callable[[], tuple[duckdb.DuckDBPyConnection, Close]], patience: float
+) -> tuple[duckdb.DuckDBPyConnection, Close]:
     deadline = time.monotonic() + patience
     warned = False
     while True:
         try:
-            return _open(path, read_only)
+            return open_once()
         except OSError as error:
-            raise UserError(f"cannot make the DuckDB file {path}: {error.strerror}; see to its folder") from error
+            raise UserError(f"cannot make the DuckDB file {place}: {error.strerror}; see to its folder") from error
         except duckdb.Error as error:
             reason = " ".join(str(error).split())
             if _NOT_WRITTEN in reason:
-                raise _not_written(path, error) from error
+                raise _not_written(place, error) from error
             if not any(sign in reason for sign in _TAKEN):
-                raise UserError(f"cannot open {path} as a DuckDB database: {reason}") from error
+                raise UserError(f"cannot open {place} as a DuckDB database: {reason}") from error
             if time.monotonic() >= deadline:
                 raise DatabaseTakenError(
-                    f"{path} is in use and stayed so for {patience:g} s; wait for its holder or end it, "
+                    f"{place} is in use and stayed so for {patience:g} s; wait for its holder or end it, "
                     f"then try again: {reason}"
                 ) from error
             if not warned:
-                _log.warning("%s is in use; waiting up to %g s: %s", path, patience, reason)
+                _log.warning("%s is in use; waiting up to %g s: %s", place, patience, reason)
                 warned = True
         time.sleep(_RETRY_EVERY_S)
 
 
-def _not_written(path: Path, error: duckdb.Error) -> UserError:
+def _not_written(place: Path | Lake, error: duckdb.Error) -> UserError:
     """The error of a disk that does not take what is written. The transaction it befell is undone."""
     reason = " ".join(str(error).split())
     return UserError(
-        f"{path} could not be written; what was stored before is safe. Free space on its disk, then try again: {reason}"
+        f"{place} could not be written; what was stored before is safe. Free space on its disk, then try again: "
+        f"{reason}"
     )
 
 
@@ -217,43 +276,7 @@ def _open(path: Path, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Close
         if is_read(path):
             raise duckdb.ConnectionException("Unique file handle conflict: this process is reading the file")
         if not path.exists():
-            _create(path)
-        connection = _attach(path)
+            create(path)
+        connection = open_for_writing(path)
         _open_for_writing.add(path)
         return connection, connection.close
-
-
-def _create(path: Path) -> None:
-    """Make an empty database: elsewhere first, for of half a header, from a crash or a full disk, nobody could recover.
-
-    The link fails if another process was quicker; then, and where a disk knows no links, the file is opened as ever.
-    """
-    with TemporaryDirectory(prefix=f"{path.name}.new.", dir=path.parent) as folder:
-        _attach(Path(folder, path.name)).close()
-        with suppress(OSError):
-            os.link(Path(folder, path.name), path)
-
-
-def _attach(path: Path) -> duckdb.DuckDBPyConnection:
-    """A private DuckDB instance with the file as its database, set up for JSON rows of many kilobytes.
-
-    Only ATTACH takes a row group size. With the default of 122,880 every checkpoint would write anew the compressed
-    text of up to 122,879 rows. A file that exists keeps its storage version.
-    """
-    connection = duckdb.connect(config={"temp_directory": f"{path}.tmp"})
-    try:
-        attach(connection, path, "target", None if path.exists() else STORAGE_VERSION)
-        connection.execute("USE target")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str, storage_version: str | None) -> None:
-    """Attach a file for writing, in row groups of ROW_GROUP_SIZE. storage_version: of a new file."""
-    options = f"TYPE duckdb, READ_WRITE, ROW_GROUP_SIZE {ROW_GROUP_SIZE}"
-    if storage_version is not None:
-        options += f", STORAGE_VERSION '{storage_version}'"
-    # ATTACH takes parameters only since DuckDB 2.
-    connection.execute(f"ATTACH {literal(str(path))} AS {quoted(name)} ({options})")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from feature_backfill.contracts import Missing
 from feature_backfill.store.contracts import forget_key
-from feature_backfill.store.database import ROW_GROUP_SIZE, scalar, transaction
+from feature_backfill.store.database import in_transaction, scalar
 from feature_backfill.store.inputs import delete_inputs, ensure_inputs_table, replace_inputs
 from feature_backfill.store.replaced import (
     NOW,
@@ -23,7 +23,8 @@ from feature_backfill.store.replaced import (
     moment_after,
     retire_rows,
 )
-from feature_backfill.store.schema import has_own_table, require_schema
+from feature_backfill.store.schema import has_own_table, primary_key, require_schema, require_unique
+from feature_backfill.store.writable import ROW_GROUP_SIZE
 
 TABLE = "features"
 _COLUMNS = {"feature_key": "VARCHAR", "ts": "TIMESTAMP", "features": "JSON", "created_at": "TIMESTAMP"}
@@ -48,8 +49,8 @@ def ensure_features_table(connection: duckdb.DuckDBPyConnection) -> None:
             feature_key TEXT NOT NULL,
             ts TIMESTAMP NOT NULL,
             features JSON NOT NULL,
-            created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
-            PRIMARY KEY (feature_key, ts)
+            created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+            {primary_key(connection, _PRIMARY_KEY)}
         )
         """
     )
@@ -89,7 +90,7 @@ def stored_hours(
     if not has_features_table(connection):
         return pd.DatetimeIndex([], dtype="datetime64[us]", name="ts")
     rows = connection.execute(
-        f"SELECT ts FROM {TABLE} WHERE feature_key = $feature_key"
+        f"SELECT DISTINCT ts FROM {TABLE} WHERE feature_key = $feature_key"
         " AND ts >= coalesce($start, TIMESTAMP '-infinity') AND ts <= coalesce($end, TIMESTAMP 'infinity') ORDER BY ts",
         {"feature_key": feature_key, "start": start, "end": end},
     ).df()
@@ -149,17 +150,21 @@ def write_features(
 
     Returns the number of hours of the frame.
     """
+
+    def store() -> None:
+        if _any_stored(connection, feature_key):
+            _replace_incoming(connection, feature_key, replaced_by)
+        else:
+            _insert(connection, feature_key, f"SELECT ts, to_json(features), {NOW} FROM {_INCOMING}")
+        require_unique(connection, TABLE, "ts", _INCOMING, feature_key)
+        replace_inputs(connection, feature_key, _INCOMING, settings)
+
     for start in range(0, len(frame), _ROWS_PER_TRANSACTION):
         part = slice(start, start + _ROWS_PER_TRANSACTION)
         rows = _incoming_rows(frame.iloc[part], missing, None if inputs is None else inputs[part])
         connection.register(_INCOMING, rows)
         try:
-            with transaction(connection):
-                if _any_stored(connection, feature_key):
-                    _replace_incoming(connection, feature_key, replaced_by)
-                else:
-                    _insert(connection, feature_key, f"SELECT ts, to_json(features), {NOW} FROM {_INCOMING}")
-                replace_inputs(connection, feature_key, _INCOMING, settings)
+            in_transaction(connection, store)
         finally:
             connection.unregister(_INCOMING)
     return len(frame)
@@ -170,12 +175,15 @@ def delete_features(connection: duckdb.DuckDBPyConnection, feature_key: str) -> 
     if not has_features_table(connection):
         return 0
     ensure_features_table(connection)
-    with transaction(connection):
+
+    def delete() -> int:
         deleted = int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
         delete_inputs(connection, feature_key)
         delete_replaced(connection, feature_key)
         forget_key(connection, feature_key)
-    return deleted
+        return deleted
+
+    return in_transaction(connection, delete)
 
 
 def retire_key(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced_by: str) -> int:
@@ -183,12 +191,15 @@ def retire_key(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced
 
     Returns the number of rows. The key is then as good as new; its rows can still be read as they stood before.
     """
-    with transaction(connection):
+
+    def retire() -> int:
         retire_rows(connection, feature_key, replaced_by)
         retired = int(scalar(connection, f"DELETE FROM {TABLE} WHERE feature_key = ?", [feature_key]))
         delete_inputs(connection, feature_key)
         forget_key(connection, feature_key)
-    return retired
+        return retired
+
+    return in_transaction(connection, retire)
 
 
 def _any_stored(connection: duckdb.DuckDBPyConnection, feature_key: str) -> bool:
@@ -204,21 +215,27 @@ def _insert(connection: duckdb.DuckDBPyConnection, feature_key: str, rows: str) 
 
 
 def _replace_incoming(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced_by: str) -> None:
-    """Store the incoming rows that differ from the stored ones, and keep those that they replace."""
+    """Store the incoming rows that differ from the stored ones, and keep those that they replace.
+
+    Where an hour has several rows, which no primary key of a lake forbids, one is left.
+    """
     connection.execute(
         f"""
         CREATE TEMP TABLE {_STAGED} AS
         SELECT ts, to_json(incoming.features) AS features,
             {moment_after("stored.created_at")} AS created_at
         FROM {_INCOMING} AS incoming
-        LEFT JOIN (SELECT ts, created_at FROM {TABLE} WHERE feature_key = ?) AS stored USING (ts)
+        LEFT JOIN (
+            SELECT ts, max(created_at) AS created_at FROM {TABLE} WHERE feature_key = ? GROUP BY ts
+        ) AS stored USING (ts)
         """,
         [feature_key],
     )
     connection.execute(
         f"DELETE FROM {_STAGED} AS staged USING {TABLE} AS stored WHERE stored.feature_key = ?"
-        " AND stored.ts = staged.ts AND stored.features::VARCHAR = staged.features::VARCHAR",
-        [feature_key],
+        " AND stored.ts = staged.ts AND stored.features::VARCHAR = staged.features::VARCHAR AND stored.ts NOT IN"
+        f" (SELECT ts FROM {TABLE} WHERE feature_key = ? GROUP BY ts HAVING count(*) > 1)",
+        [feature_key, feature_key],
     )
     keep_replaced(connection, feature_key, _STAGED, replaced_by)
     connection.execute(f"DELETE FROM {TABLE} WHERE feature_key = ? AND ts IN (SELECT ts FROM {_STAGED})", [feature_key])

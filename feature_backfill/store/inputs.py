@@ -7,7 +7,7 @@ for the row that was stored with it, which created_at tells from one that somebo
 import duckdb
 import pandas as pd
 
-from feature_backfill.store.schema import has_own_table, has_table, require_schema
+from feature_backfill.store.schema import has_own_table, has_table, primary_key, require_schema
 
 TABLE = "feature_inputs"
 _COLUMNS = {
@@ -29,8 +29,8 @@ def ensure_inputs_table(connection: duckdb.DuckDBPyConnection) -> None:
             ts TIMESTAMP NOT NULL,
             digest UBIGINT NOT NULL,
             settings TEXT NOT NULL,
-            created_at TIMESTAMP NOT NULL,
-            PRIMARY KEY (feature_key, ts)
+            created_at TIMESTAMP NOT NULL
+            {primary_key(connection, _PRIMARY_KEY)}
         )
         """
     )

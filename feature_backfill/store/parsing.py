@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import ROW_GROUP_SIZE, beside, database_path
+from feature_backfill.store.database import beside, database_path, is_lake
 from feature_backfill.store.row_source import RowSource
+from feature_backfill.store.writable import ROW_GROUP_SIZE
 
 _ROWS_PER_PART = 4 * ROW_GROUP_SIZE
 _ROWS_PER_FETCH = 1024
@@ -49,15 +51,28 @@ def parse_values(
     """
     if hours.empty or not names:
         return
-    # Each thread would decompress a row group of 40 MB at a time, and parsing takes longer than one thread does.
-    source.connection.execute("SET threads = 1")
-    try:
+    with _one_thread(source.connection):
         for rows in _fetched(source, hours):
             at = hours.get_indexer(pd.DatetimeIndex([hour for hour, _ in rows]))
             with np.errstate(over="ignore"):  # beyond the range of float32: infinite
                 values[:, at] = np.array([_numbers(source, hour, text, names) for hour, text in rows]).T
+
+
+@contextmanager
+def _one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Have DuckDB read with one thread, which is faster than parsing.
+
+    Each thread would decompress a row group of 40 MB at a time. In a lake, DuckDB would wait for ever to end threads
+    that serve other connections.
+    """
+    if is_lake(connection):
+        yield
+        return
+    connection.execute("SET threads = 1")
+    try:
+        yield
     finally:
-        source.connection.execute("RESET threads")
+        connection.execute("RESET threads")
 
 
 def _fetched(source: RowSource, hours: pd.DatetimeIndex) -> Iterator[list[Row]]:

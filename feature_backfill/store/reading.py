@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from feature_backfill.config.lake import Lake
 from feature_backfill.errors import UserError, shortened
 from feature_backfill.store.bounds import Bound, utc_bound
 from feature_backfill.store.contracts import recorded_contract
@@ -21,6 +22,7 @@ from feature_backfill.store.row_source import RowSource, keys_with_rows
 _NAMES_SHOWN = 10
 
 Dtype = Literal["float64", "float32"]
+Place = Path | str | Lake
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class _Rows:
 
 
 def read_features(
-    database: Path | str | Mapping[str, Path | str],
+    database: Place | Mapping[str, Place],
     feature_key: str | Sequence[str],
     start: Bound = None,
     end: Bound = None,
@@ -46,8 +48,8 @@ def read_features(
 
     Parameters
     ----------
-    database : path, or mapping of market name to path
-        The DuckDB file with the features; opened read-only. A mapping reads several markets into one frame.
+    database : path or Lake, or mapping of market name to path or Lake
+        The DuckDB file or the lake with the features; opened read-only. A mapping reads several markets into one frame.
     feature_key : str, or sequence of str
         The key of the rows. A sequence reads several keys into one frame; every market must have each of them.
     start, end : timestamp or str, optional
@@ -80,7 +82,7 @@ def read_features(
     Notes
     -----
     Reading 20,000 rows of 440 features takes about 150 MiB besides the frame. While it lasts, no other process can
-    write to the databases.
+    write to a DuckDB file; a lake can be written at any time.
 
     Examples
     --------
@@ -94,7 +96,7 @@ def read_features(
     with ExitStack() as stack:
         found = []
         for market, path in markets.items():
-            connection = stack.enter_context(connect(Path(path), read_only=True))
+            connection = stack.enter_context(connect(_target(path), read_only=True))
             for key in keys:
                 source = _source(connection, key, moment)
                 hours = source.hours(first, last)
@@ -106,20 +108,24 @@ def read_features(
 
 
 def newest_names(
-    database: Path | str, feature_key: str, start: Bound = None, end: Bound = None, as_of: Bound = None
+    database: Place, feature_key: str, start: Bound = None, end: Bound = None, as_of: Bound = None
 ) -> list[str]:
     """The features of the newest row of a key from start to end, in its order; empty if there is no row in the range.
 
     as_of: look at the rows as they stood then. Raises UserError as read_features does.
     """
     first, last, moment = utc_bound("start", start), utc_bound("end", end), utc_bound("as_of", as_of)
-    with connect(Path(database), read_only=True) as connection:
+    with connect(_target(database), read_only=True) as connection:
         source = _source(connection, feature_key, moment)
         return _names(source, source.hours(first, last), None)
 
 
+def _target(place: Place) -> Path | Lake:
+    return place if isinstance(place, Lake) else Path(place)
+
+
 def _require_choice(
-    markets: Mapping[str, Path | str], keys: Sequence[str], columns: Sequence[str] | None, dtype: str
+    markets: Mapping[str, Place], keys: Sequence[str], columns: Sequence[str] | None, dtype: str
 ) -> None:
     if dtype not in get_args(Dtype):
         raise UserError(f"dtype {dtype!r}: features are read as {' or '.join(get_args(Dtype))}")

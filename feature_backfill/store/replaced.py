@@ -12,7 +12,7 @@ have been created too late or too early.
 import duckdb
 import pandas as pd
 
-from feature_backfill.store.database import scalar
+from feature_backfill.store.database import in_transaction, scalar
 from feature_backfill.store.schema import has_own_table, require_schema
 
 TABLE = "features_replaced"
@@ -87,7 +87,8 @@ def drop_replaced(connection: duckdb.DuckDBPyConnection, before: pd.Timestamp, f
     if not has_replaced_table(connection):
         return 0
     dropped = f"DELETE FROM {TABLE} WHERE replaced_at < $before AND feature_key = coalesce($feature_key, feature_key)"
-    return int(scalar(connection, dropped, {"before": before, "feature_key": feature_key}))
+    values = {"before": before, "feature_key": feature_key}
+    return in_transaction(connection, lambda: int(scalar(connection, dropped, values)))
 
 
 def retire_rows(connection: duckdb.DuckDBPyConnection, feature_key: str, replaced_by: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import duckdb
 import pandas as pd
 
-from feature_backfill.store.database import scalar
+from feature_backfill.errors import UserError
+from feature_backfill.store.database import database_path, scalar
 from feature_backfill.store.features import TABLE
 from feature_backfill.store.replaced import TABLE as REPLACED
 from feature_backfill.store.replaced import has_replaced_table
@@ -46,9 +47,18 @@ class RowSource:
         return self.connection.sql(f"SELECT {what} FROM {self._rows(bounds)} {then}", params=given)
 
     def hours(self, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.DatetimeIndex:
-        """The hours from start to end that have a row, ascending, named ts."""
+        """The hours from start to end that have a row, ascending, named ts.
+
+        Raises UserError if one has several, which only a lake can have: which of them is meant?
+        """
         stamps = self.select("ts", start, end, "ORDER BY ts").df()["ts"]
-        return pd.DatetimeIndex(stamps.to_numpy("datetime64[us]"), name="ts")
+        hours = pd.DatetimeIndex(stamps.to_numpy("datetime64[us]"), name="ts")
+        if not hours.is_unique:
+            raise UserError(
+                f"{hours[hours.duplicated()][0]} has several rows under the key {self.feature_key} in "
+                f"{database_path(self.connection)}; compute it anew with run --overwrite, which leaves one"
+            )
+        return hours
 
     def names(self, hour: pd.Timestamp) -> list[str]:
         """The features of the row of an hour that has one, in its order."""

@@ -6,7 +6,7 @@ from typing import Literal
 import duckdb
 
 from feature_backfill.errors import UserError
-from feature_backfill.store.database import database_path
+from feature_backfill.store.database import database_path, is_lake, scalar
 from feature_backfill.store.sql import quoted
 
 _Kind = Literal["table", "view"]
@@ -34,12 +34,43 @@ def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return sorted(name for kind in _KINDS for name in _names(connection, kind))
 
 
+def base_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables of the database, without its views, by name."""
+    return sorted(_names(connection, "table"))
+
+
 def _names(connection: duckdb.DuckDBPyConnection, kind: _Kind) -> list[str]:
     rows = connection.execute(
         f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE NOT internal"
         " AND database_name = current_database() AND schema_name = current_schema()"
     ).fetchall()
     return [name for (name,) in rows]
+
+
+def primary_key(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:
+    """SQL that follows the columns of a new table: its primary key, where there can be one."""
+    return "" if not columns or is_lake(connection) else f", PRIMARY KEY ({', '.join(columns)})"
+
+
+def require_unique(
+    connection: duckdb.DuckDBPyConnection, table: str, stamp: str, incoming: str, feature_key: str | None = None
+) -> None:
+    """Do in a lake what a primary key does in a DuckDB file: refuse rows that were just inserted, if a stamp repeats.
+
+    To be called in the transaction that inserts them. incoming: view with the stamps; feature_key: of the rows, in a
+    table that has several keys. Raises duckdb.ConstraintException.
+    """
+    if not is_lake(connection):
+        return
+    of_key = "" if feature_key is None else " AND feature_key = $feature_key"
+    repeated = scalar(
+        connection,
+        f"SELECT {stamp} FROM {quoted(table)} WHERE {stamp} IN (SELECT {stamp} FROM {incoming}){of_key}"
+        f" GROUP BY {stamp} HAVING count(*) > 1 LIMIT 1",
+        {} if feature_key is None else {"feature_key": feature_key},
+    )
+    if repeated is not None:
+        raise duckdb.ConstraintException(f"table {table} would have several rows of {repeated}")
 
 
 def has_own_table(
@@ -55,7 +86,7 @@ def has_own_table(
 def require_schema(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], primary_key: Sequence[str]
 ) -> None:
-    """Require a table to have exactly these columns, types and primary key.
+    """Require a table to have exactly these columns, types and primary key. In a lake, there is none.
 
     columns: type by name, as describe_table spells them. Raises UserError that says what differs.
     """
@@ -78,7 +109,7 @@ def _require_columns(
         if found.get(name, sql_type) != sql_type
     ]
     key = [name for name, _, in_key in described if in_key]
-    if set(key) != set(primary_key):
+    if set(key) != set(primary_key) and not is_lake(connection):
         differences.append(f"the primary key is ({', '.join(key)}) instead of ({', '.join(primary_key)})")
     if differences:
         raise UserError(
@@ -106,7 +137,8 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]
         return []
     try:
         # Not pragma_table_info, which finds no table with a double quote in its name before DuckDB 2.
-        described = connection.execute(f"DESCRIBE main.{quoted(table)}").fetchall()
+        schema = scalar(connection, "SELECT current_schema()")
+        described = connection.execute(f"DESCRIBE {quoted(schema)}.{quoted(table)}").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):  # a broken view
         return []
     return [(name, sql_type, key == "PRI") for name, sql_type, _, key, *_ in described]

@@ -3,7 +3,6 @@
 import json
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pytest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
@@ -14,6 +13,7 @@ from feature_backfill.assets.ohlcv import report_ohlcv
 from feature_backfill.definitions import build_definitions
 from feature_backfill.engine.bars import HourlyRows, complete_bars
 from feature_backfill.hours import HOUR, hour_range, last_closed_hour, partition_key, partition_keys
+from feature_backfill.store.database import connect
 from feature_backfill_tests.markets import (
     FIRST,
     GAP,
@@ -29,15 +29,16 @@ from feature_backfill_tests.markets import (
 )
 from feature_backfill_tests.postgres import ON_EITHER
 from feature_backfill_tests.runs import failures, reasons, run_range
+from feature_backfill_tests.targets import FILE_OR_LAKE, target_fields
 
 SKIPPED = hour_range(GAP + HOUR, GAP + 47 * HOUR)
 START, END = GAP - 10 * HOUR, GAP + 60 * HOUR
 COMPUTED = hour_range(START, END).difference(SKIPPED).difference([GAP])
 
 
-@pytest.fixture
-def market(tmp_path):
-    return small_market(tmp_path)
+@pytest.fixture(params=FILE_OR_LAKE)
+def market(tmp_path, request):
+    return small_market(tmp_path, **target_fields(request))
 
 
 @ON_EITHER
@@ -112,7 +113,7 @@ def test_stored_hours_inside_a_range_are_kept_and_reported(instance, market):
 
 def test_bars_hold_the_range_and_its_lookback(instance, market):
     run_range(instance, market, START, END)
-    with duckdb.connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         bars = connection.table("bars_4h").order("timestamp").df()
     expected = complete_bars(HourlyRows.of(ohlcv_of(market)), "4H")
     expected = expected[expected["timestamp"].between(START - 47 * HOUR, END)].reset_index(drop=True)

@@ -23,13 +23,16 @@ from feature_backfill_tests.markets import (
     stored,
 )
 from feature_backfill_tests.postgres import ON_EITHER
+from feature_backfill_tests.targets import FILE_OR_LAKE, target_fields
 
 NAME = "new_hours"
 
 
-@pytest.fixture
-def market(tmp_path):
-    return small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 48, "timeframes": ["1H"]}])
+@pytest.fixture(params=FILE_OR_LAKE)
+def market(tmp_path, request):
+    return small_market(
+        tmp_path, **target_fields(request), feature_sets=[{"key": "short", "base_hours": 48, "timeframes": ["1H"]}]
+    )
 
 
 @pytest.fixture

@@ -5,20 +5,23 @@ import duckdb
 import pandas as pd
 import pytest
 
+from feature_backfill.automation.changes import target_state
+from feature_backfill.config import Lake
 from feature_backfill.errors import UserError
 from feature_backfill.store.bars import bars_table, read_bars, write_bars
 from feature_backfill.store.database import connect
+from feature_backfill_tests.targets import FILE_OR_LAKE, new_target
 
 STAMPS = pd.date_range("2025-01-01", periods=6, freq="4h", unit="us")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "market.duckdb"
+@pytest.fixture(params=FILE_OR_LAKE)
+def path(request: pytest.FixtureRequest) -> Path | Lake:
+    return new_target(request)
 
 
 @pytest.fixture
-def connection(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connection(path: Path | Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     with connect(path, read_only=False) as connection:
         yield connection
 
@@ -56,15 +59,15 @@ def test_no_bars_empty_the_range(connection: duckdb.DuckDBPyConnection) -> None:
     assert list(read_bars(connection, "4H", STAMPS[0], STAMPS[-1])["timestamp"]) == list(STAMPS[:2])
 
 
-def test_equal_bars_are_not_written_again(path: Path) -> None:
+def test_equal_bars_are_not_written_again(path: Path | Lake) -> None:
     shuffled = bars(STAMPS).iloc[::-1].assign(timestamp=lambda rows: rows["timestamp"].astype("datetime64[ns]"))
     with connect(path, read_only=False) as connection:
         write_bars(connection, "4H", STAMPS[0], STAMPS[-1], bars(STAMPS))
-    before = path.read_bytes()
+    before = target_state(path)
     with connect(path, read_only=False) as connection:
         assert write_bars(connection, "4H", STAMPS[0], STAMPS[-1], shuffled) == 0
         assert write_bars(connection, "4H", STAMPS[1], STAMPS[2], bars(STAMPS[1:3])) == 0
-    assert path.read_bytes() == before
+    assert target_state(path) == before
 
 
 def test_a_failed_write_changes_nothing(connection: duckdb.DuckDBPyConnection) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feature_backfill.config import Lake
 from feature_backfill.errors import UserError
 from feature_backfill.store import features, parsing
 from feature_backfill.store.database import connect
@@ -23,6 +24,7 @@ from feature_backfill.store.features import (
     write_features,
 )
 from feature_backfill.store.reading import read_features
+from feature_backfill_tests.targets import FILE_OR_LAKE, new_target
 
 HOURS = pd.date_range("2025-01-01", periods=4, freq="h", unit="us", name="ts")
 LEGACY_TABLE = """
@@ -36,13 +38,18 @@ LEGACY_TABLE = """
 """
 
 
+@pytest.fixture(params=FILE_OR_LAKE)
+def path(request: pytest.FixtureRequest) -> Path | Lake:
+    return new_target(request)
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def file(tmp_path: Path) -> Path:
     return tmp_path / "features.duckdb"
 
 
 @pytest.fixture
-def connection(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connection(path: Path | Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     with connect(path, read_only=False) as connection:
         ensure_features_table(connection)
         yield connection
@@ -97,7 +104,7 @@ def test_missing_values_as_tokens(connection: duckdb.DuckDBPyConnection) -> None
     assert math.isnan(json.loads(text)["b"])
 
 
-def test_no_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def test_no_columns(connection: duckdb.DuckDBPyConnection) -> None:
     assert write_features(connection, "k", pd.DataFrame(index=HOURS)) == 4
     assert texts(connection) == ["{}"] * 4
 
@@ -122,7 +129,7 @@ def test_every_float_comes_back_bit_for_bit(
             assert bits(stored) == bits(value) or (math.isnan(stored) and math.isnan(value))
 
 
-def test_random_doubles_come_back_bit_for_bit(path: Path) -> None:
+def test_random_doubles_come_back_bit_for_bit(path: Path | Lake) -> None:
     values = np.random.default_rng(0).integers(0, 2**64, (500, 40), dtype="uint64").view("float64")
     hours = pd.date_range("2025-01-01", periods=500, freq="h", unit="us")
     with connect(path, read_only=False) as connection:
@@ -159,7 +166,7 @@ def test_a_failed_overwrite_loses_no_row(connection: duckdb.DuckDBPyConnection) 
     assert connection.execute("FROM features ORDER BY ts").fetchall() == before
 
 
-def test_more_rows_than_one_transaction_takes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_one_transaction_takes(path: Path | Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in [
         (features, "_ROWS_PER_TRANSACTION"),
         (features, "_ROWS_PER_BATCH"),
@@ -210,8 +217,8 @@ def test_delete_features(connection: duckdb.DuckDBPyConnection) -> None:
     assert len(stored_hours(connection, "other")) == 4
 
 
-def test_a_table_of_the_legacy_script_carries_on(path: Path) -> None:
-    with duckdb.connect(path) as legacy:
+def test_a_table_of_the_legacy_script_carries_on(file: Path) -> None:
+    with duckdb.connect(file) as legacy:
         legacy.execute(LEGACY_TABLE)
         rows = [
             ("k", HOURS[0], '{"a": NaN, "b": -Infinity, "c": 1e-05, "gone": 2.0}'),
@@ -219,7 +226,7 @@ def test_a_table_of_the_legacy_script_carries_on(path: Path) -> None:
             ("k", HOURS[2], '{"c": Infinity, "b": null, "a": -0.0}'),
         ]
         legacy.executemany("INSERT INTO features (feature_key, ts, features) VALUES (?, ?, ?)", rows)
-    with connect(path, read_only=False) as connection:
+    with connect(file, read_only=False) as connection:
         ensure_features_table(connection)
         write_features(connection, "k", pd.DataFrame({"c": [3.0], "a": [np.nan], "b": [4.5]}, index=HOURS[3:]))
     expected = pd.DataFrame(
@@ -230,7 +237,7 @@ def test_a_table_of_the_legacy_script_carries_on(path: Path) -> None:
         },
         index=HOURS,
     )
-    pd.testing.assert_frame_equal(read_features(path, "k"), expected, check_exact=True, check_freq=False)
+    pd.testing.assert_frame_equal(read_features(file, "k"), expected, check_exact=True, check_freq=False)
 
 
 @pytest.mark.parametrize(
@@ -241,8 +248,8 @@ def test_a_table_of_the_legacy_script_carries_on(path: Path) -> None:
         ("CREATE VIEW features AS SELECT 'k' AS feature_key", "column ts is missing"),
     ],
 )
-def test_a_table_of_another_make_is_refused(path: Path, statement: str, difference: str) -> None:
-    with connect(path, read_only=False) as connection:
+def test_a_table_of_another_make_is_refused(file: Path, statement: str, difference: str) -> None:
+    with connect(file, read_only=False) as connection:
         connection.execute(statement)
-        with pytest.raises(UserError, match=f"table features of {path} .*{difference}"):
+        with pytest.raises(UserError, match=f"table features of {file} .*{difference}"):
             ensure_features_table(connection)

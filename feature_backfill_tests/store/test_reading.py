@@ -1,29 +1,39 @@
 """Reading stored features: ranges, columns, number types, several keys and markets, bounded memory."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from feature_backfill.config import Lake
 from feature_backfill.errors import UserError
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import ensure_features_table, write_features
 from feature_backfill.store.reading import read_features
+from feature_backfill_tests.targets import FILE_OR_LAKE, new_target
+
+Target = TypeVar("Target", Path, Lake)
 
 HOURS = pd.date_range("2025-01-01", periods=4, freq="h", unit="us", name="ts")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "features.duckdb"
+@pytest.fixture(params=FILE_OR_LAKE)
+def path(request: pytest.FixtureRequest) -> Path | Lake:
+    return new_target(request)
+
+
+@pytest.fixture(params=FILE_OR_LAKE)
+def two_paths(request: pytest.FixtureRequest) -> tuple[Path | Lake, Path | Lake]:
+    return new_target(request, "btc"), new_target(request, "eth")
 
 
 def frame(hours: pd.DatetimeIndex = HOURS, value: float = 0.1) -> pd.DataFrame:
     return pd.DataFrame({"close_rsi_14_1H": value, "time_hour_of_day_1D": 5.0}, index=hours)
 
 
-def store(path: Path, **frames: pd.DataFrame) -> Path:
+def store(path: Target, **frames: pd.DataFrame) -> Target:
     """Store a frame under each key."""
     with connect(path, read_only=False) as connection:
         ensure_features_table(connection)
@@ -32,7 +42,7 @@ def store(path: Path, **frames: pd.DataFrame) -> Path:
     return path
 
 
-def test_read_features_of_a_range_and_columns(path: Path) -> None:
+def test_read_features_of_a_range_and_columns(path: Path | Lake) -> None:
     with connect(path, read_only=False) as connection:
         ensure_features_table(connection)
         write_features(connection, "k", frame())
@@ -47,8 +57,8 @@ def test_read_features_of_a_range_and_columns(path: Path) -> None:
     assert nothing.index.name == "ts"
 
 
-def test_read_features_names_what_is_not_there(path: Path) -> None:
-    with pytest.raises(UserError, match=r"no DuckDB file"):
+def test_read_features_names_what_is_not_there(path: Path | Lake) -> None:
+    with pytest.raises(UserError, match=r"no DuckDB file|there is nothing in lake"):
         read_features(path, "k")
     with connect(path, read_only=False) as connection:
         connection.execute("CREATE TABLE ohlcv (i INT)")
@@ -75,13 +85,13 @@ def test_read_features_names_what_is_not_there(path: Path) -> None:
         ({"end": 5}, "end: not a timestamp"),
     ],
 )
-def test_a_choice_that_makes_no_sense_is_refused(path: Path, choice: dict[str, object], message: str) -> None:
+def test_a_choice_that_makes_no_sense_is_refused(path: Path | Lake, choice: dict[str, object], message: str) -> None:
     store(path, k=frame())
     with pytest.raises(UserError, match=message):
         read_features(**{"database": path, "feature_key": "k", **choice})  # type: ignore[arg-type]
 
 
-def test_float32_rounds_the_same_values(path: Path) -> None:
+def test_float32_rounds_the_same_values(path: Path | Lake) -> None:
     written = pd.DataFrame({"a": [0.1, 1e300, np.nan, -1.5], "b": np.arange(4.0)}, index=HOURS)
     store(path, k=written)
     read = read_features(path, "k", dtype="float32")
@@ -91,7 +101,7 @@ def test_float32_rounds_the_same_values(path: Path) -> None:
     assert read["a"].iloc[1] == np.inf
 
 
-def test_several_keys_are_one_frame_in_the_order_asked_for(path: Path) -> None:
+def test_several_keys_are_one_frame_in_the_order_asked_for(path: Path | Lake) -> None:
     one, other = frame(), frame(HOURS[2:], 0.7)[["time_hour_of_day_1D", "close_rsi_14_1H"]]
     store(path, one=one, other=other)
     read = read_features(path, ["other", "one"])
@@ -105,9 +115,9 @@ def test_several_keys_are_one_frame_in_the_order_asked_for(path: Path) -> None:
     assert only.shape == (4, 1)
 
 
-def test_several_markets_are_one_frame(tmp_path: Path) -> None:
-    btc = store(tmp_path / "btc.duckdb", k=frame(value=1.0), j=frame(value=2.0))
-    eth = store(tmp_path / "eth.duckdb", k=frame(HOURS[1:], 3.0), j=frame(value=4.0))
+def test_several_markets_are_one_frame(two_paths: tuple[Path | Lake, Path | Lake]) -> None:
+    btc = store(two_paths[0], k=frame(value=1.0), j=frame(value=2.0))
+    eth = store(two_paths[1], k=frame(HOURS[1:], 3.0), j=frame(value=4.0))
     read = read_features({"btc": btc, "eth": eth}, "k", start=HOURS[1])
     assert read.index.names == ["market", "ts"]
     pd.testing.assert_frame_equal(read.loc["eth"], frame(HOURS[1:], 3.0), check_exact=True, check_freq=False)
@@ -129,7 +139,7 @@ def test_keys_with_different_features_are_refused_by_name(tmp_path: Path) -> Non
     assert read_features(markets, "k", columns=["close_rsi_14_1H"]).shape == (8, 1)
 
 
-def test_a_key_without_rows_in_the_range_adds_none(path: Path) -> None:
+def test_a_key_without_rows_in_the_range_adds_none(path: Path | Lake) -> None:
     store(path, one=frame().assign(extra=1.0), other=frame(HOURS + pd.Timedelta(days=1)))
     read = read_features(path, ["other", "one"], end=HOURS[-1])
     assert list(read.index.unique("feature_key")) == ["one"]

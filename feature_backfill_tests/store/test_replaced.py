@@ -16,6 +16,7 @@ from feature_backfill.store.database import connect
 from feature_backfill.store.features import delete_features, ensure_features_table, retire_key, write_features
 from feature_backfill.store.replaced import count_replaced, drop_replaced
 from feature_backfill.store.row_source import RowSource
+from feature_backfill_tests.targets import FILE_OR_LAKE, new_target
 
 FIRST = pd.Timestamp("2025-01-01")
 HOURS = hour_range(FIRST, FIRST + 9 * HOUR)
@@ -73,10 +74,11 @@ def test_after_ten_overwrites_each_version_is_there_byte_for_byte(tmp_path_facto
         pd.testing.assert_series_equal(read.loc[max(stood)], newest, check_names=False, check_exact=True)
 
 
-@pytest.fixture
-def database(tmp_path):
-    write(tmp_path / "features.duckdb", frame(HOURS, 0))
-    return tmp_path / "features.duckdb"
+@pytest.fixture(params=FILE_OR_LAKE)
+def database(request):
+    target = new_target(request)
+    write(target, frame(HOURS, 0))
+    return target
 
 
 def replaced(database):

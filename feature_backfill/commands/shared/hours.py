@@ -13,6 +13,7 @@ from feature_backfill.store.bounds import utc_bound
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import last_stored_hour
 from feature_backfill.store.ohlcv import ohlcv_hours
+from feature_backfill.store.targets import exists
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ def _list_of(options: argparse.Namespace) -> pd.DatetimeIndex:
 
 
 def _newest_stored(market: Market, feature_set: FeatureSet) -> pd.Timestamp | None:
-    if not market.target_database.exists():
+    if not exists(market.target):
         return None
-    with connect(market.target_database, read_only=True) as connection:
+    with connect(market.target, read_only=True) as connection:
         return last_stored_hour(connection, feature_set.key)
 
 

@@ -14,6 +14,7 @@ from feature_backfill.errors import UserError
 from feature_backfill.paths import absolute
 from feature_backfill.store.database import connect
 from feature_backfill.store.ohlcv import ohlcv_extent
+from feature_backfill.store.targets import require_place
 
 FEATURE_SET_FLAGS = ("base_hours", "buffer_hours", "timeframes", "feature_list", "feature_modules", "missing")
 
@@ -43,7 +44,7 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
         fields = configured.model_dump()
     separate = configured is not None and _has_another_target(markets, options, configured)
     if options.feat_duckdb is not None:
-        fields["target_database"] = options.feat_duckdb
+        fields["target"] = options.feat_duckdb
     given = {flag: getattr(options, flag) for flag in FEATURE_SET_FLAGS if getattr(options, flag) is not None}
     feature_sets = {feature_set["key"]: feature_set for feature_set in fields["feature_sets"]}
     feature_sets[feature_key] = {"key": feature_key, **feature_sets.get(feature_key, {}), **given}
@@ -53,8 +54,7 @@ def market_and_feature_set(options: argparse.Namespace, feature_key: str) -> tup
     market = market_from({**fields, "feature_sets": list(feature_sets.values())}, Path(), "arguments")
     if configured is not None and not separate:
         _refuse_contradictions(configured, market)
-    if not market.target_database.parent.is_dir():
-        raise UserError(f"no folder {market.target_database.parent} for {market.target_database.name}; create it")
+    require_place(market.target)
     return market, market.feature_set(feature_key)
 
 
@@ -141,7 +141,7 @@ def _fields_from_table(markets: Markets, database: Path, table: str) -> dict[str
         "name": name,
         "first_hour": extent[0],
         "source": {"database": absolute(database), "table": table},
-        "target_database": absolute(database),
+        "target": absolute(database),
         "feature_sets": [],
     }
 
@@ -151,9 +151,9 @@ def _has_another_target(markets: Markets, options: argparse.Namespace, configure
 
     Raises UserError if it is the target database of yet another market.
     """
-    if options.feat_duckdb is None or absolute(options.feat_duckdb) == configured.target_database:
+    if options.feat_duckdb is None or absolute(options.feat_duckdb) == configured.target:
         return False
-    holders = [market.name for market in markets.valid if market.target_database == absolute(options.feat_duckdb)]
+    holders = [market.name for market in markets.valid if market.target == absolute(options.feat_duckdb)]
     if holders:
         raise UserError(
             f"--feat-duckdb {options.feat_duckdb} is the target database of market {holders[0]}, but the OHLCV is that "

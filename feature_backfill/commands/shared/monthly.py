@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from feature_backfill.commands.shared.parquet import read_note, write_parquet
-from feature_backfill.config import asset_slug
+from feature_backfill.config import Lake, asset_slug
 from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR
 from feature_backfill.store.database import connect
@@ -29,7 +29,7 @@ class MonthlyExport:
 
 
 def export_months(
-    database: Path,
+    database: Path | Lake,
     feature_key: str,
     start: pd.Timestamp | None,
     end: pd.Timestamp | None,

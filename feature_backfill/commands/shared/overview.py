@@ -22,6 +22,7 @@ from feature_backfill.planning.standing import hours_between, whole_stretch
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours_of_keys
 from feature_backfill.store.ohlcv import read_ohlcv, sound_hours
+from feature_backfill.store.targets import exists
 
 PATIENCE_S = 2.0
 """How long a look waits for a database that is being written."""
@@ -126,7 +127,7 @@ def _hourly_rows(market: Market, closed: pd.Timestamp) -> HourlyRows:
 def _stored(market: Market) -> Mapping[str, pd.DatetimeIndex]:
     """The stored hours of each feature key; none before the first run has made the database."""
     keys = [feature_set.key for feature_set in market.feature_sets]
-    if not market.target_database.exists():
+    if not exists(market.target):
         return dict.fromkeys(keys, NO_HOURS)
-    with connect(market.target_database, read_only=True, patience=PATIENCE_S) as connection:
+    with connect(market.target, read_only=True, patience=PATIENCE_S) as connection:
         return stored_hours_of_keys(connection, keys)

@@ -27,7 +27,7 @@ def run_fields(
     return {
         "market": market.name,
         "feature_key": feature_set.key,
-        "target_database": str(market.target_database),
+        "target_database": str(market.target),
         "features": len(feature_set.names),
         "nothing": selection.nothing or None,
         "planned": 0 if plan is None else len(plan.compute),

@@ -5,12 +5,14 @@ from feature_backfill.hours import HOUR
 from feature_backfill_tests.automation.repairs.views import LAST, START
 from feature_backfill_tests.markets import FIRST, configure, small_market
 from feature_backfill_tests.postgres import new_home_on_postgres
+from feature_backfill_tests.targets import FILE_OR_LAKE, target_fields
 
 
-@pytest.fixture
-def market(tmp_path, monkeypatch):
+@pytest.fixture(params=FILE_OR_LAKE)
+def market(tmp_path, monkeypatch, request):
     """A market in the configs folder, with 46 partitions."""
-    market = small_market(tmp_path, hours=int((LAST - FIRST) / HOUR) + 1, first_hour=START)
+    hours = int((LAST - FIRST) / HOUR) + 1
+    market = small_market(tmp_path, hours, first_hour=START, **target_fields(request))
     configure(market, tmp_path / "configs")
     monkeypatch.setenv("FEATURE_BACKFILL_CONFIGS", str(tmp_path / "configs"))
     return market

@@ -38,6 +38,7 @@ from feature_backfill_tests.automation.repairs.views import (
 from feature_backfill_tests.markets import GAP, TABLE, execute, execute_on_target, small_market, stored
 from feature_backfill_tests.postgres import ON_EITHER
 from feature_backfill_tests.runs import run_range
+from feature_backfill_tests.targets import FILE_ONLY
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
@@ -162,7 +163,7 @@ def test_rows_of_a_killed_run_are_shown_and_skipped_hours_read_missing(instance,
 
 @ON_EITHER
 def test_a_status_that_a_webserver_kept_from_before_is_worked_out_anew(instance, market):
-    with connect(market.target_database, read_only=False) as connection:
+    with connect(market.target, read_only=False) as connection:
         ensure_features_table(connection)
         for hour in RUN[:2]:
             connection.execute("INSERT INTO features (feature_key, ts, features) VALUES ('short', ?, '{}')", [hour])
@@ -182,6 +183,7 @@ def bars_stamps(database):
     return pd.DatetimeIndex(stamps).as_unit("us")
 
 
+@FILE_ONLY
 def test_a_lost_target_database_leaves_nothing_shown_and_a_lost_folder_changes_nothing(instance, market, tmp_path):
     assert run_range(instance, market, RUN[0], RUN[-1]).success
     away = market.target_database.rename(tmp_path / "away.duckdb")
