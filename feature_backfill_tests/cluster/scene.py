@@ -63,11 +63,12 @@ class Cluster:
         return [run for run in self.instance.get_runs(ascending=True) if asset in (run.asset_selection or ())]
 
     def node_of(self, run_id: str) -> str:
-        """The node that executes a run that has started."""
-        pid = self._pid(run_id)
-        return self.nodes.node_of(psutil.Process(pid))
+        """The node that executes a run, once it has begun to."""
+        return self.nodes.node_of(psutil.Process(self.pid_of(run_id)))
 
-    def _pid(self, run_id: str) -> int:
+    def pid_of(self, run_id: str) -> int:
+        """The process that executes a run, once it has begun to."""
+
         def started() -> int | None:
             records = self.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_START).records
             return records[0].event_log_entry.get_dagster_event().pid if records else None

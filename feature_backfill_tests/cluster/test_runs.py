@@ -1,10 +1,16 @@
 """Runs on a Ray cluster: of a job and of a sensor, and what becomes of those whose node is lost."""
 
+import os
+import subprocess
+import sys
+
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.launcher import WorkerStatus
 
 from feature_backfill.assets.names import bars_key, features_key
+from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.hours import HOUR, hour_range, hours_of, partition_keys
 from feature_backfill_tests.cluster.scene import Cluster
 from feature_backfill_tests.dagster_internals.history import BATCHED
@@ -80,3 +86,17 @@ def test_a_run_whose_worker_is_killed_is_failed_and_retried_on_another(cluster, 
     columns = ["ts", "features"]
     assert stored(market, "full")[columns].equals(stored(alone, "full")[columns])
     assert shown(cluster, features) == list(stored(market, "full")["ts"])
+
+
+def test_a_run_of_a_command_line_is_lost_with_its_process_and_not_before(cluster, tmp_path):
+    """Dagster's monitoring asks the launcher about it, and fails a run of which it hears anything but that it runs."""
+    configure(small_market(tmp_path, LONG, **FULL), tmp_path)
+    command = [sys.executable, "-m", "feature_backfill", "run", "--market", "long", "--feature-key", "full"]
+    environment = {**os.environ, "FEATURE_BACKFILL_CONFIGS": str(tmp_path)}
+    with subprocess.Popen([*command, "--start", str(FIRST)], cwd=tmp_path, env=environment) as process:
+        run = until(lambda: next(iter(cluster.runs_of("long__full")), None))
+        cluster.pid_of(run.run_id)
+        assert cluster.instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+        assert end_orphans(cluster.instance) == []
+        process.kill()
+    assert end_orphans(cluster.instance) == [run.run_id]
