@@ -58,12 +58,24 @@ class RayNodes:
     def kill(self, name: str) -> None:
         """Kill all processes of a node at once, those of the runs on it too, as when a machine loses its power."""
         node = self._nodes.pop(name)
-        family = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]
+        family = [] if node.poll() is not None else self._family(node)
         for stop in (psutil.Process.suspend, psutil.Process.kill):  # so that none reacts to the end of another
             for process in family:
                 with suppress(psutil.NoSuchProcess):
                     stop(process)
         node.wait()
+
+    def kill_raylet(self, name: str) -> None:
+        """Kill the process by which a node belongs to the cluster, and leave it to Ray to end the others."""
+        for process in self._family(self._nodes[name]):
+            if process.name() == "raylet":
+                process.kill()
+        self._nodes.pop(name).wait()
+
+    @staticmethod
+    def _family(node: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+        first = psutil.Process(node.pid)
+        return [first, *first.children(recursive=True)]
 
     def kill_all(self) -> None:
         for name in list(self._nodes):

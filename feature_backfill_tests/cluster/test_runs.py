@@ -6,6 +6,7 @@ import sys
 
 import dagster as dg
 import pandas as pd
+import psutil
 import pytest
 from dagster._core.launcher import WorkerStatus
 
@@ -15,6 +16,7 @@ from feature_backfill.hours import HOUR, hour_range, hours_of, partition_keys
 from feature_backfill_tests.cluster.scene import Cluster
 from feature_backfill_tests.dagster_internals.history import BATCHED
 from feature_backfill_tests.markets import FIRST, GAP, LAST, append_ohlcv, configure, small_market, stored
+from feature_backfill_tests.processes import alive
 from feature_backfill_tests.runs import run_range
 from feature_backfill_tests.ui import server
 from feature_backfill_tests.ui.server import until
@@ -86,6 +88,22 @@ def test_a_run_whose_worker_is_killed_is_failed_and_retried_on_another(cluster, 
     columns = ["ts", "features"]
     assert stored(market, "full")[columns].equals(stored(alone, "full")[columns])
     assert shown(cluster, features) == list(stored(market, "full")["ts"])
+
+
+def test_a_run_ends_with_its_node_when_ray_gives_the_node_up(cluster, tmp_path):
+    """It would go on beside the run that Dagster makes of its hours."""
+    market = small_market(tmp_path, LONG, **FULL)
+    configure(market, tmp_path)
+    last = FIRST + (LONG - 1) * HOUR
+    cluster.nodes.start_worker("worker 2")
+    with cluster.dagster(tmp_path) as (ui, _):
+        before = len(cluster.runs_of("long__full"))
+        ui.launch_job("long__full", partition_keys(hour_range(FIRST, last)))
+        run = until(lambda: next(iter(cluster.runs_of("long__full")[before:]), None))
+        process = psutil.Process(cluster.pid_of(run.run_id))
+        cluster.nodes.kill_raylet(cluster.node_of(run.run_id))
+        until(lambda: True if not alive([process]) else None)
+        assert cluster.ended(run.run_id).status == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_run_of_a_command_line_is_lost_with_its_process_and_not_before(cluster, tmp_path):
