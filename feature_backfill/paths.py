@@ -1,6 +1,7 @@
 """Paths that a user gives, and files that appear whole or not at all."""
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,10 +27,10 @@ def absolute(path: Path) -> Path:
 def written_whole(file: Path) -> Iterator[Path]:
     """A place beside a file, for the block to write to. At its end, what was written takes the file's place.
 
-    Several processes may do so at a time. If the block raises, the file stays as it was. Raises OSError as replacing
-    the file does.
+    Several processes may do so at a time, also on machines that share the disk. If the block raises, the file stays as
+    it was. Raises OSError as replacing the file does.
     """
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    unfinished = file.with_name(f".{file.name}.{platform.node()}.{os.getpid()}")
     try:
         yield unfinished
         unfinished.replace(file)

@@ -48,6 +48,8 @@ def postgres_server() -> Iterator[Postgres]:
 
     PostgreSQL refuses to run as root, so that root starts it as the user of Debian's package.
     """
+    programs = server_programs()
+    assert programs is not None, "PostgreSQL's server is not installed"
     folder = Path(tempfile.mkdtemp(prefix="postgres_"))  # a socket's path must be short
     who: dict[str, Any] = {}
     if os.geteuid() == 0:
@@ -55,7 +57,7 @@ def postgres_server() -> Iterator[Postgres]:
         who = {"user": USER, "group": USER, "extra_groups": []}
 
     def call(program: str, *arguments: str) -> None:
-        command = [str(_programs() / program), "-D", str(folder / "data"), *arguments]
+        command = [str(programs / program), "-D", str(folder / "data"), *arguments]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, **who)
 
     try:
@@ -70,10 +72,10 @@ def postgres_server() -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
-def _programs() -> Path:
+def server_programs() -> Path | None:
     """Where the server's programs are: Debian has them in a folder for each version, which is not on the path."""
     found = shutil.which("initdb")
-    return Path(found).parent if found else max(Path("/usr/lib/postgresql").glob("*/bin"))
+    return Path(found).parent if found else max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
 def storage(kind: str, url: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ FLOORS = (
     (
         "event_log",
         "event_log_postgres",
+        "run_launcher_ray",
     ),  # the public address of what dagster.yaml names
     ("dagster_internals",),
     ("hours", "paths", "contracts"),
@@ -41,9 +42,13 @@ FLOORS = (
 DEPTH = {room: depth for depth, floor in enumerate(FLOORS) for room in floor}
 
 KNOWN_ONLY_TO = {
-    "dagster_internals": {"assets", "automation", "commands", "dagster", "event_log", "event_log_postgres"},
+    "dagster_internals": {
+        *("assets", "automation", "commands", "dagster"),
+        *("event_log", "event_log_postgres", "run_launcher_ray"),
+    },
     "event_log": set(),
     "event_log_postgres": set(),
+    "run_launcher_ray": set(),
     "__init__": set(),
 }
 """Rooms that not everybody above may import."""

@@ -34,6 +34,7 @@ from feature_backfill.automation.new_hours import new_hours_config
 from feature_backfill.automation.ohlcv_look import NOTHING_CHANGED, OhlcvCursor, look_at_ohlcv
 from feature_backfill.automation.runs import NEW_HOURS, Runs
 from feature_backfill.config import FeatureSet, Market
+from feature_backfill.dagster_internals.launched import launches_elsewhere
 from feature_backfill.dagster_internals.listed_hours import hours_as_text
 from feature_backfill.dagster_internals.notes import read_notes, write_notes
 from feature_backfill.dagster_internals.orphans import end_orphans
@@ -80,7 +81,7 @@ def new_hours_sensor(markets: Sequence[Market]) -> dg.SensorDefinition:
             if hours:
                 wanted[market.name] = hours
                 wishes.append(Wish(market.name, sum(map(len, hours.values())), failures))
-        requests = [_request(run, wanted) for run in shared_runs(wishes, os.cpu_count() or 1)]
+        requests = [_request(run, wanted) for run in shared_runs(wishes, _cores(context.instance, len(wishes)))]
         return _result(context, requests, f"{ended}{sayings.text(markets.left)}", markets.cursor)
 
     return new_hours
@@ -124,6 +125,11 @@ def _look(
             hours[job], failures = tick.hours, max(failures, tick.failures)
     write_notes(context.instance, changed)
     return hours, failures
+
+
+def _cores(instance: dg.DagsterInstance, markets: int) -> int:
+    """On how many cores the runs of some markets may execute: elsewhere, as many as there are runs worth starting."""
+    return markets if launches_elsewhere(instance) else os.cpu_count() or 1
 
 
 def _request(run: Sequence[str], wanted: Mapping[str, Mapping[str, pd.DatetimeIndex]]) -> dg.RunRequest:

@@ -1,7 +1,10 @@
-"""Local runs whose process is gone: they would read STARTED, and keep their pool slot, for ever.
+"""Runs whose process is gone: they would read STARTED, and keep their pool slot, for ever.
 
 Dagster's own monitoring (`run_monitoring`) cannot ask the default launcher whether a run's process is alive, and knows
 nothing of runs of a command line. There is no public way to end a run from outside.
+
+A process id means something on its own machine only. Runs that were launched elsewhere are judged by their launcher. A
+run of a command line says in a tag which machine it is on, and no other machine judges it.
 
 Rests on these facts of Dagster 1.13.27, none of them public: the first event of a run, RUN_START, carries the id of its
 process; the tag `.dagster/grpc_info` names the host of the code server that started it; `report_run_failed` and
@@ -15,11 +18,14 @@ import dagster as dg
 import pandas as pd
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from feature_backfill.dagster_internals.launched import is_launched, launches_elsewhere, lost_by_launcher
 from feature_backfill.dagster_internals.pools import free_slots, runs_in_any_pool
 from feature_backfill.dagster_internals.processes import Boot, process_exists, this_boot
 from feature_backfill.hours import utc_now
 
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+HOST_TAG = "feature_backfill/host"
+"""Of a run of a command line: the name of the machine it is on."""
 SILENCE = pd.Timedelta(minutes=10)
 """How long a run that has not started may log nothing before it counts as lost."""
 
@@ -30,30 +36,28 @@ BOOT_RECORD = f"feature_backfill/booted/{platform.node()}"
 def end_orphans(instance: dg.DagsterInstance, dry_run: bool = False, now: pd.Timestamp | None = None) -> list[str]:
     """End the runs whose process is gone, free the pool slots of such processes; returns the ids of the runs ended.
 
-    A run that was killed can do neither itself. Only runs of this machine are judged: started by a command line or by
-    Dagster's default launcher. What a run had stored stays stored.
+    A run that was killed can do neither itself. Judged are runs of this machine, started by a command line or by
+    Dagster's default launcher, and those that another launcher calls lost. What a run had stored stays stored.
 
     dry_run: end and free nothing. now: UTC-naive.
     """
-    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
-        return []
     _lowest_boot_time(instance)  # also while no run is going, so that it is known before a clock jumps
-    gone = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)) if _is_orphan(instance, run)]
-    silent = _never_started(instance, utc_now() if now is None else now)
+    going = instance.get_runs(dg.RunsFilter(statuses=[*UNDER_WAY, dg.DagsterRunStatus.STARTING]))
+    lost = [(run, reason) for run in going if (reason := _why_lost(instance, run))]
+    silence = f"This run logged nothing for {SILENCE} before its start: its process is gone."
+    lost += [(run, silence) for run in _never_started(instance, utc_now() if now is None else now)]
     if not dry_run:
-        for run in gone:
-            _end(instance, run, "The process of this run is gone: killed, or lost with its machine.")
-        for run in silent:
-            _end(instance, run, f"This run logged nothing for {SILENCE} before its start: its process is gone.")
+        for run, reason in lost:
+            _end(instance, run, reason)
         _free_slots_of_ended(instance)
-    return [run.run_id for run in (*gone, *silent)]
+    return [run.run_id for run, _ in lost]
 
 
 def _free_slots_of_ended(instance: dg.DagsterInstance) -> None:
-    """Free the slots that ended runs of gone processes hold."""
+    """Free the slots that ended runs of lost processes hold."""
     holders = list(runs_in_any_pool(instance))
     for run in instance.get_runs(dg.RunsFilter(run_ids=holders)) if holders else []:
-        if run.is_finished and _is_orphan(instance, run):
+        if run.is_finished and _why_lost(instance, run):
             free_slots(instance, run.run_id)
 
 
@@ -65,23 +69,38 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
         instance.report_run_failed(run, message)
 
 
-def _is_orphan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run's process was on this machine and is gone."""
-    host = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("host", "localhost")
-    if host not in ("localhost", "127.0.0.1", platform.node()):
-        return False
+def _why_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """Why a run that has a process, or had one, counts as lost; None if nothing shows it."""
+    if launches_elsewhere(instance) and is_launched(instance, run):
+        lost = lost_by_launcher(instance, run)
+        return f"The process of this run is lost. {lost}" if lost else None
+    if not _is_of_this_machine(instance, run):
+        return None
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_START).records
     if not records:
-        return False
+        return None
     entry = records[-1].event_log_entry
     pid = entry.get_dagster_event().pid
-    return pid is not None and not process_exists(pid, entry.timestamp, _lowest_boot_time(instance))
+    if pid is None or process_exists(pid, entry.timestamp, _lowest_boot_time(instance)):
+        return None
+    return "The process of this run is gone: killed, or lost with its machine."
+
+
+def _is_of_this_machine(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run that no launcher executes elsewhere has, or had, a process of this machine.
+
+    Where nothing is launched elsewhere, so is a run that does not say where it is.
+    """
+    server = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("host")
+    host = run.tags.get(HOST_TAG) or server or ("" if launches_elsewhere(instance) else "localhost")
+    return host in ("localhost", "127.0.0.1", platform.node())
 
 
 def _never_started(instance: dg.DagsterInstance, now: pd.Timestamp) -> list[dg.DagsterRun]:
     """Runs that were killed before their first event: no process id is known of them, but they log nothing any more.
 
-    A run that a daemon created and has not queued yet is not one of them: the daemon finds it again.
+    A run that a daemon created and has not queued yet is not one of them: the daemon finds it again. Nor is one that
+    waits elsewhere for its launcher.
     """
     before = (now - SILENCE).tz_localize("UTC")
     unstarted = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
@@ -90,7 +109,7 @@ def _never_started(instance: dg.DagsterInstance, now: pd.Timestamp) -> list[dg.D
         events = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
         silent = not events or events[0].timestamp < before.timestamp()
         of_the_daemon = run.status == dg.DagsterRunStatus.NOT_STARTED and run.remote_job_origin is not None
-        if silent and not of_the_daemon:
+        if silent and not of_the_daemon and not (launches_elsewhere(instance) and is_launched(instance, run)):
             lost.append(run)
     return lost
 

@@ -11,7 +11,9 @@ from feature_backfill.automation.new_hours import new_hours_config
 from feature_backfill.automation.runs import NEW_HOURS
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import HOUR, hour_range, partition_key
+from feature_backfill.planning import sharing
 from feature_backfill_tests.automation.ticks import Sensor, asked_hours
+from feature_backfill_tests.dagster_internals.elsewhere import SETTINGS
 from feature_backfill_tests.holders import held_by_another_process
 from feature_backfill_tests.markets import LAST, append_ohlcv, execute, small_market, stored
 from feature_backfill_tests.runs import failures
@@ -40,6 +42,12 @@ def rows(market):
 def run(instance, markets, hours):
     job = build_definitions(markets).resolve_job_def(NEW_HOURS)
     return job.execute_in_process(instance=instance, run_config=new_hours_config(hours), raise_on_error=False)
+
+
+def test_where_runs_execute_elsewhere_each_is_of_as_few_markets_as_are_worth_it(markets, monkeypatch):
+    monkeypatch.setattr(sharing, "FEWEST", 1)
+    with dg.instance_for_test(overrides=SETTINGS) as elsewhere:
+        assert len(Sensor(elsewhere, build_definitions(markets), NEW_HOURS).tick()) == len(NAMES)
 
 
 def test_one_run_makes_the_hours_of_all_markets_and_its_events_are_those_of_the_assets(sensor, markets, instance):

@@ -1,5 +1,6 @@
 """A backfill through the project's own assets, in this process, recorded on a Dagster instance."""
 
+import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from feature_backfill.automation.jobs import batch_tags, job_name
 from feature_backfill.commands.shared.progress import ProgressBar
 from feature_backfill.config import FeatureSet, Market
 from feature_backfill.dagster_internals.bulk_events import records_in_bulk
-from feature_backfill.dagster_internals.orphans import end_orphans
+from feature_backfill.dagster_internals.orphans import HOST_TAG, end_orphans
 from feature_backfill.dagster_internals.pools import runs_in_pool
 from feature_backfill.definitions import build_definitions
 from feature_backfill.errors import RunError, UserError
@@ -71,6 +72,7 @@ def execute_here(
     Raises the cause of a failed run: UserError if the operator can mend it, otherwise RunError; and KeyboardInterrupt
     where Dagster made a failure of Ctrl-C.
     """
+    tags = {**(tags or {}), HOST_TAG: platform.node()}
     result = job.execute_in_process(
         run_config={**QUIET, **run_config}, instance=instance, tags=tags, raise_on_error=False
     )
