@@ -18,6 +18,7 @@ PARTS = {
     "fetch": "benchmarks.fetching",
     "live": "benchmarks.live",
     "markets": "benchmarks.many_markets",
+    "scale": "benchmarks.scale",
     "talib": "benchmarks.talib_values",
 }
 EXTRAS = {"lake": "lake-test"}

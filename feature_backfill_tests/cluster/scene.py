@@ -15,6 +15,7 @@ from feature_backfill_tests.cluster.ray_nodes import RayNodes, ray_nodes
 from feature_backfill_tests.postgres import postgres_server
 from feature_backfill_tests.ui.server import Dagster, Server, dagster_ui, until
 
+BUCKET = "market-data"
 POSTGRES, JOB_SERVER, HOME = "DAGSTER_POSTGRES_URL", "RAY_API_SERVER_ADDRESS", "DAGSTER_HOME"
 
 
@@ -22,10 +23,11 @@ POSTGRES, JOB_SERVER, HOME = "DAGSTER_POSTGRES_URL", "RAY_API_SERVER_ADDRESS", "
 class Cluster:
     """Running servers. All nodes are this machine, so that its disk is shared by them.
 
-    home: the DAGSTER_HOME, which is also the one of this process.
+    home: the DAGSTER_HOME, which is also the one of this process. catalog: the address of an empty database for a lake.
     """
 
     home: Path
+    catalog: str
     nodes: RayNodes
     instance: dg.DagsterInstance
 
@@ -38,11 +40,12 @@ class Cluster:
         shutil.copy(shipped_config("cluster/dagster.yaml"), home / "dagster.yaml")
         with postgres_server() as postgres, pytest.MonkeyPatch.context() as patch:
             patch.setenv(POSTGRES, postgres.new_database())
+            catalog = postgres.new_database().replace("+psycopg2", "")
             with ray_nodes() as nodes:
                 patch.setenv(JOB_SERVER, nodes.address)
                 patch.setenv(HOME, str(home))
                 with dg.DagsterInstance.get() as instance:
-                    yield cls(home, nodes, instance)
+                    yield cls(home, catalog, nodes, instance)
 
     @contextmanager
     def dagster(self, configs: Path) -> Iterator[tuple[Server, Dagster]]:

@@ -10,28 +10,15 @@ from feature_backfill.automation.maintenance import maintain
 from feature_backfill.errors import UserError
 from feature_backfill.store.attached_lakes import detach_lake
 from feature_backfill_tests.lake.rows import frame, write
+from feature_backfill_tests.object_store import object_store
 
 pytestmark = pytest.mark.lake
 
-boto3 = pytest.importorskip("boto3")
-moto_server = pytest.importorskip("moto.server")
-
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hidden"}
-
 
 @pytest.fixture
-def bucket(monkeypatch):
-    """The client of an empty bucket named market-data; its store is in the environment."""
-    server = moto_server.ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    address = f"http://127.0.0.1:{port}"
-    for name, value in {**KEYS, "AWS_ENDPOINT_URL": address, "AWS_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3", endpoint_url=address, region_name="us-east-1")
-    client.create_bucket(Bucket="market-data")
-    yield client
-    server.stop()
+def bucket():
+    with object_store("market-data") as client:
+        yield client
 
 
 @pytest.fixture

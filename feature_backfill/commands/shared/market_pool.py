@@ -60,7 +60,8 @@ def in_processes(markets: Sequence[Market], task: Task) -> list[Outcome]:
     outcomes: dict[str, Outcome] = {}
     processes = min(os.cpu_count() or 1, len(markets))
     with (
-        _progress(messages, len(markets)) as bar,
+        progress_of(len(markets)) as bar,
+        _listening(messages, bar),
         ProcessPoolExecutor(processes, context, _begin, (messages, stopped)) as pool,
     ):
         try:
@@ -90,8 +91,8 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(messages: "SimpleQueue[_Message]", markets: int) -> Iterator[Progress]:
-    """A bar of the markets, and what the workers report, on standard error while that is a terminal."""
+def progress_of(markets: int) -> Iterator[Progress]:
+    """A bar of markets and of the hours of theirs, on standard error while that is a terminal."""
     columns = (
         TextColumn("markets"),
         BarColumn(),
@@ -101,13 +102,19 @@ def _progress(messages: "SimpleQueue[_Message]", markets: int) -> Iterator[Progr
     )
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         bar.add_task("markets", total=markets, planned=0, stored=0)
-        listener = threading.Thread(target=_listen, args=(messages, bar), daemon=True)
-        listener.start()
-        try:
-            yield bar
-        finally:
-            messages.put(None)
-            listener.join()
+        yield bar
+
+
+@contextmanager
+def _listening(messages: "SimpleQueue[_Message]", bar: Progress) -> Iterator[None]:
+    """Show what the workers report."""
+    listener = threading.Thread(target=_listen, args=(messages, bar), daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        messages.put(None)
+        listener.join()
 
 
 def _listen(messages: "SimpleQueue[_Message]", bar: Progress) -> None:

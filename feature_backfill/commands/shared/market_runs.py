@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from feature_backfill.commands.shared.history_elsewhere import fill_elsewhere
 from feature_backfill.commands.shared.hours import parsed_hour
 from feature_backfill.commands.shared.instance import dagster_instance
 from feature_backfill.commands.shared.market import market_named
-from feature_backfill.commands.shared.market_pool import in_processes
+from feature_backfill.commands.shared.market_pool import in_processes, progress_of
 from feature_backfill.commands.shared.market_worker import Outcome, Task
 from feature_backfill.config import Market, Markets, read_markets
+from feature_backfill.dagster_internals.launched import launches_elsewhere
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import DONE, FAILED, UserError
 from feature_backfill.planning.plan import Keep
@@ -28,6 +30,9 @@ OF_ONE_FEATURE_SET = (
     "feature_modules", "column", "missing", "ts", "ts_file", "verbose",
 )  # fmt: skip
 """Flags that mean nothing where the YAML files describe each of many feature sets."""
+
+OF_THIS_MACHINE = ("start", "end", "at_most", "overwrite")
+"""Flags of runs that are not requested by the sensor."""
 
 PIPE_WIDTH = 250
 """Columns of the summary where nobody says how wide the output is."""
@@ -50,10 +55,7 @@ def run_markets(options: argparse.Namespace) -> int:
     )
     broken = markets.errors if options.all else []
     started = time.perf_counter()
-    if not task.dry_run:
-        with dagster_instance() as instance:
-            end_orphans(instance)
-    outcomes = in_processes(asked, task)
+    outcomes = in_processes(asked, task) if task.dry_run else _filled(options, asked, task)
     seconds = time.perf_counter() - started
     if options.json:
         print(json.dumps({"seconds": round(seconds, 3), "markets": list(map(asdict, outcomes)), "broken": broken}))
@@ -62,6 +64,22 @@ def run_markets(options: argparse.Namespace) -> int:
     for error in [*(f"{each.market}: {each.error}" for each in outcomes if each.error), *broken]:
         print(error, file=sys.stderr)
     return FAILED if broken or any(each.error for each in outcomes) else DONE
+
+
+def _filled(options: argparse.Namespace, markets: Sequence[Market], task: Task) -> list[Outcome]:
+    """Fill the markets on this machine or, if the instance launches its runs elsewhere, there."""
+    with dagster_instance() as instance:
+        end_orphans(instance)
+        if launches_elsewhere(instance):
+            given = [f"--{flag.replace('_', '-')}" for flag in OF_THIS_MACHINE if getattr(options, flag)]
+            if given:
+                raise UserError(
+                    f"{', '.join(given)}: the runs of this Dagster are executed on other machines, where the sensor "
+                    "requests all history; leave it out, or launch a backfill of the job of the feature set"
+                )
+            with progress_of(len(markets)) as bar:
+                return fill_elsewhere(instance, markets, bar)
+    return in_processes(markets, task)
 
 
 def _refuse_flags(options: argparse.Namespace) -> None:
