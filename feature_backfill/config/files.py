@@ -12,13 +12,13 @@ from pydantic_core import ErrorDetails
 from feature_backfill.config.lake import Lake
 from feature_backfill.config.schema import (
     SOURCES,
-    TARGET_FIELDS,
     ColumnRules,
     FeatureSet,
     HourlySchedule,
     KnownGap,
     Market,
 )
+from feature_backfill.config.target import TARGET_FIELDS
 from feature_backfill.errors import UserError
 
 try:

@@ -33,10 +33,10 @@ from feature_backfill.config.fields import (
     Name,
     Owner,
     Timeframes,
-    resolved,
 )
 from feature_backfill.config.lake import Lake
 from feature_backfill.config.modules import catalog_of, feature_module
+from feature_backfill.config.target import Target, with_one_target
 from feature_backfill.contracts import KeyContract, ModuleIdentity, OhlcvIdentity
 from feature_backfill.engine.catalog import Catalog
 from feature_backfill.engine.columns import BarRule, Column, IfBad
@@ -48,10 +48,6 @@ from feature_backfill.hours import hour_range
 LONGEST_LOOKBACK_HOURS = 24 * 366
 OTHER_JOBS = ("checks", "fetch", "import_files", "maintenance", "report")
 """Names of the jobs that a market has in addition to those of its feature sets. No slug may equal one of them."""
-
-
-TARGET_FIELDS = ("target_database", "target")
-"""The fields of a market's YAML of which one says where its rows go."""
 
 
 def asset_slug(key: str) -> str:
@@ -144,14 +140,6 @@ def _kind_of_source(source: Any) -> str:
 Source = Annotated[
     Annotated[OhlcvSource, Tag("table")] | Annotated[ExchangeSource, Tag("exchange")], Discriminator(_kind_of_source)
 ]
-
-
-def _kind_of_target(target: Any) -> str:
-    return "lake" if isinstance(target, dict | Lake) else "file"
-
-
-Target = Annotated[Annotated[ConfigPath, Tag("file")] | Annotated[Lake, Tag("lake")], Discriminator(_kind_of_target)]
-"""What holds everything derived from OHLCV: a DuckDB file, or a schema of a lake."""
 
 
 class HourlySchedule(_Schema):
@@ -284,23 +272,7 @@ class Market(_Schema):
     @model_validator(mode="before")
     @classmethod
     def _one_target(cls, fields: Any, info: ValidationInfo) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        rest = {name: value for name, value in fields.items() if name not in TARGET_FIELDS}
-        given = [name for name in TARGET_FIELDS if name in fields]
-        if not given:
-            raise ValueError("target_database: Field required, a DuckDB file; or target, for a lake")
-        if len(given) > 1:
-            raise ValueError("a market has either a target_database or a target; remove one of the two")
-        target = fields[given[0]]
-        if given == ["target_database"]:
-            try:
-                target = resolved(target, info)
-            except ValueError as error:
-                raise ValueError(f"target_database: {error}") from error
-        elif isinstance(target, dict) and isinstance(fields.get("name"), str):
-            target = {"schema": fields["name"], **target}
-        return {**rest, "target": target}
+        return with_one_target(fields, info) if isinstance(fields, dict) else fields
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Market":

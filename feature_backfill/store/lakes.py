@@ -5,8 +5,8 @@ the market's lock, an advisory lock of PostgreSQL, until the connection is close
 connection of a process that was killed. Readers need no lock: they see the tables as of the last commit.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import duckdb
@@ -23,6 +23,7 @@ LAKE_TAKEN = "another writer has the lock of the market"
 _PARQUET = {"parquet_compression": "zstd", "parquet_row_group_size": str(ROW_GROUP_SIZE)}
 _MISSING = "does not exist - and creating a new DuckLake is explicitly disabled"
 _PREFIX = "__ducklake_metadata_"
+_LAKE_LOCK = "SELECT 1 FROM pg_advisory_xact_lock(hashtextextended('feature_backfill', 0))"
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('feature_backfill {schema}', 0))"
 
 
@@ -72,6 +73,20 @@ def lake_shown(database: str, schema: str) -> str:
 def catalog_of(database: str) -> str:
     """The name under which the catalog of an attached lake is attached itself."""
     return f"{_PREFIX}{database}"
+
+
+@contextmanager
+def alone_in_the_lake(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Wait for whoever is in such a block, of any market of the lake, and keep others out of it."""
+    ((database,),) = connection.execute("SELECT current_database()").fetchall()
+    with connection.cursor() as holder:
+        holder.begin()
+        try:
+            holder.execute("FROM postgres_query(?, ?)", [catalog_of(database), _LAKE_LOCK]).fetchall()
+            yield
+        finally:
+            with suppress(duckdb.Error):
+                holder.rollback()
 
 
 def censored(lake: Lake, error: Exception) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import duckdb
 
 from feature_backfill.store.database import scalar
+from feature_backfill.store.lakes import alone_in_the_lake
 from feature_backfill.store.schema import base_tables
 
 LARGEST_MERGED_BYTES = 16 * 1024**2
-"""Files of this size, of 2,500 rows of 440 features, are left alone: a day's rows must not have a year's rewritten."""
+"""Files of this size, of 8,000 rows of 440 features, are left alone: a day's rows must not have a year's rewritten."""
 
 _DELETED_SHARE = 0.2
 """A file of whose rows so many were replaced is written anew without them."""
@@ -52,8 +53,9 @@ def maintain_lake(connection: duckdb.DuckDBPyConnection, keep_days: int) -> Main
         for *_, before, after in connection.execute(statement, [lake, table, schema]).fetchall()
         for counts in [(before, after)]
     ]
-    expired = connection.execute(_EXPIRE, [lake, _before(connection, keep_days)]).fetchall()
-    deleted = connection.execute(_DELETE, [lake, _before(connection, _UNREAD_DAYS)]).fetchall()
+    with alone_in_the_lake(connection):  # of two markets that expire the same snapshots, one would fail
+        expired = connection.execute(_EXPIRE, [lake, _before(connection, keep_days)]).fetchall()
+        deleted = connection.execute(_DELETE, [lake, _before(connection, _UNREAD_DAYS)]).fetchall()
     return Maintained(
         sum(rows for *_, rows in moved),
         sum(before for before, _ in files),

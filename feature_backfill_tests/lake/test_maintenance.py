@@ -1,5 +1,8 @@
 """The upkeep of a lake: fewer files, older snapshots gone, every row as it was."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -60,6 +63,25 @@ def test_small_files_are_merged_old_snapshots_expired_and_earlier_rows_still_rea
         ).fetchall()
         assert RowSource(connection, "k").hours(None, None).equals(rows.index)
     assert count == 1
+
+
+UPKEEP = """
+import sys
+from feature_backfill.automation.maintenance import maintain
+from feature_backfill.config import Lake
+maintain(Lake(*sys.argv[1:]), keep_days=0)
+"""
+
+
+def test_markets_of_one_lake_are_maintained_at_once(lake):
+    lakes = [replace(lake, schema=f"market_{number}") for number in range(3)]
+    for each in lakes:
+        write(each, frame(24))
+        write(each, frame(24, seed=1, start=FIRST + pd.Timedelta(days=1)))
+    commands = [[sys.executable, "-c", UPKEEP, each.catalog, each.data, each.schema] for each in lakes]
+    assert [process.wait() for process in [subprocess.Popen(command) for command in commands]] == [0, 0, 0]
+    assert snapshots(lakes[0]) == 1
+    assert [len(read_features(each, "k")) for each in lakes] == [48, 48, 48]
 
 
 def test_rows_written_after_the_upkeep_change_the_state(lake):

@@ -7,6 +7,7 @@ from feature_backfill.definitions import build_definitions
 from feature_backfill_tests.automation.repairs.views import OHLCV, materialized, ohlcv_stamps
 from feature_backfill_tests.markets import TABLE, execute
 from feature_backfill_tests.postgres import ON_EITHER
+from feature_backfill_tests.targets import FILE_ONLY
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
@@ -25,9 +26,10 @@ def test_the_job_repairs_and_logs_what_it_did(instance, market):
 
 
 @ON_EITHER
+@FILE_ONLY
 def test_the_command_repairs_all_markets_or_the_one_of_the_flags(dagster_home, market, tmp_path, capsys):
     flags = ["--duckdb", str(tmp_path / "ohlcv.duckdb"), "--table", TABLE, "--feature-key", "short"]
-    assert main(["repair", "--dry-run", *flags, "--feat-duckdb", str(market.target_database)]) == 0
+    assert main(["repair", "--dry-run", *flags, "--feat-duckdb", str(market.target)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "small/ohlcv: 45 hours to report, 0 no longer stored, 0 in order",
         "small/bars_4h: 0 hours to report, 0 whose row or bar is gone or differs from OHLCV, 0 in order",
