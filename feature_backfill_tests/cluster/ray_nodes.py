@@ -41,13 +41,13 @@ class RayNodes:
             *("--head", "--port", self._gcs, "--ray-client-server-port", free_port(), "--num-cpus", 0),
             *("--dashboard-host", "127.0.0.1", "--dashboard-port", self._job_server, "--temp-dir", self._folder),
         )
-        _until(lambda: self._alive() == 1, "Ray's head does not come up", self._log("head"))
+        _until(lambda: bool(self._alive()), "Ray's head does not come up", self._log("head"))
 
     def start_worker(self, name: str, cpus: int = 1) -> None:
         """Start a worker and wait until the cluster has it: two that start at once take the same socket."""
         before = self._alive()
         self._start(name, "--address", f"127.0.0.1:{self._gcs}", "--num-cpus", cpus)
-        _until(lambda: self._alive() > before, f"the worker {name} does not join the Ray cluster", self._log(name))
+        _until(lambda: bool(self._alive() - before), f"{name} does not join the Ray cluster", self._log(name))
 
     def node_of(self, process: psutil.Process) -> str:
         """The name of the node that a process belongs to."""
@@ -93,14 +93,14 @@ class RayNodes:
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
 
-    def _alive(self) -> int:
-        """How many nodes the head knows; 0 while it does not answer."""
+    def _alive(self) -> set[str]:
+        """The ids of the nodes that the head takes for alive; none while it does not answer."""
         try:
             answer = requests.get(f"{self.address}/nodes?view=summary", timeout=30)
         except requests.ConnectionError:
-            return 0
+            return set()
         nodes = answer.json()["data"]["summary"] if answer.ok else []
-        return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
+        return {node["raylet"]["nodeId"] for node in nodes if node["raylet"].get("state") == "ALIVE"}
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def ray_nodes(workers: int = 2) -> Iterator[RayNodes]:
         yield nodes
     finally:
         nodes.kill_all()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # what Ray ends by itself may still write
 
 
 def _until(is_so: Callable[[], bool], otherwise: str, log: Path) -> None:
