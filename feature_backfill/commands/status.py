@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,6 +18,7 @@ from feature_backfill.dagster_internals.check_records import LastChecks
 from feature_backfill.errors import DONE, UserError
 from feature_backfill.hours import utc_now
 from feature_backfill.planning.counting import COMPUTABLE
+from feature_backfill.planning.standing import rows_ahead
 
 COLUMNS = ("market", "feature key", "hours", "newest (UTC)", "behind", "missing", "stale", "last check")
 NUMBERS = {"hours", "behind", "stale"}
@@ -49,6 +50,8 @@ def execute(options: argparse.Namespace) -> int:
     errors = dict.fromkeys(f"{line.market}: {line.error}" for line in every if line.error)
     for error in [*errors, *(f"{_name(each)} does not run: {each.error}" for each in broken)]:
         console.print(Text(error, BAD), soft_wrap=True)
+    for remark in dict.fromkeys(remark for line in every for remark in _remarks(line)):
+        console.print(Text(remark, WORTH_A_LOOK), soft_wrap=True)
     if ignorance:
         console.print(Text(ignorance, UNKNOWN), soft_wrap=True)
     return DONE
@@ -91,6 +94,14 @@ def _cells(line: Overview) -> list[Text]:
         _stale(line),
         _checks(line),
     ]
+
+
+def _remarks(line: Overview) -> Iterator[str]:
+    """What is to be said of a feature set beneath the table."""
+    if line.no_target is not None:
+        yield f"{line.market}: {line.no_target} does not exist yet; the first run makes it"
+    if len(line.ahead):
+        yield f"{line.key} of {line.market}: {rows_ahead(line.ahead)}"
 
 
 def _behind(line: Overview) -> Text:
@@ -154,6 +165,7 @@ def _fields(line: Overview) -> dict[str, Any]:
         "hours": line.hours,
         "oldest": _iso(line.oldest),
         "newest": _iso(line.newest),
+        "hours_not_closed": len(line.ahead),
         "hours_behind": line.behind,
         "ohlcv_hours_behind": line.ohlcv_behind,
         "missing": {} if line.missing is None else line.missing.states,

@@ -116,7 +116,7 @@ def _newest_stored(market: Market, feature_set: FeatureSet) -> pd.Timestamp | No
     if not market.target_database.exists():
         return None
     with connect(market.target_database, read_only=True) as connection:
-        return last_stored_hour(connection, feature_set.key)
+        return last_stored_hour(connection, feature_set.key, last_closed_hour())
 
 
 def _listed(market: Market, hours: pd.DatetimeIndex) -> Selection:
