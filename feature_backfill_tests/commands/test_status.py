@@ -182,6 +182,57 @@ def test_without_records_of_dagster_nothing_is_known_of_checks(home, capsys):
     assert lines(capsys)[-1].startswith("nothing is known of checks: Dagster keeps no SQLite event log in ")
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("storage:\n  postgres: {postgres_url: {env: URL}}\n", "keeps its records in postgres; look at the UI"),
+        (
+            "event_log_storage: {module: feature_backfill.event_log_postgres, class: BatchedPostgresEventLogStorage}\n",
+            "keeps its records in BatchedPostgresEventLogStorage",
+        ),
+        ("storage: [\n", "dagster.yaml cannot be read: "),
+        ("event_log_storage: {module: x}\n", "dagster.yaml cannot be read: "),
+    ],
+)
+def test_the_checks_of_an_event_log_that_is_no_longer_used_are_not_shown(
+    good, instance, dagster_home, capsys, settings, said
+):
+    report_ohlcv(instance, good, pd.DatetimeIndex(ohlcv_of(good)["timestamp"])[:1])
+    assert (dagster_home / "history" / "runs" / "index.db").exists()
+    (dagster_home / "dagster.yaml").write_text(settings)
+    capsys.readouterr()
+    assert main(["status", "good"]) == 0
+    last = lines(capsys)[-1]
+    assert last.startswith("nothing is known of checks: ") and said in last
+
+
+def test_two_files_of_one_name_are_one_line(home, capsys):
+    text = (home / "configs" / "good.yaml").read_text()
+    (home / "configs" / "again.yaml").write_text(text)
+    for command in ("status", "list"):
+        assert main([command]) == 0
+        said = lines(capsys)
+        assert len(said) == len(set(said))
+
+
+def test_what_is_too_much_is_said_of_the_command(home, capsys):
+    with pytest.raises(SystemExit):
+        main(["status", "good", "new"])
+    assert capsys.readouterr().err == (
+        "feature-backfill status: unrecognized arguments: new; see feature-backfill status --help\n"
+    )
+
+
+def test_a_program_reads_what_is_configured(home, capsys):
+    assert main(["list", "--json"]) == 0
+    good, new, bad = json.loads(capsys.readouterr().out)
+    assert (good["market"], good["error"], bad["market"]) == ("good", None, "bad")
+    assert good["target_database"] == str(home / "good" / "features.duckdb")
+    (feature_set,) = new["feature_sets"]
+    assert (feature_set["feature_key"], feature_set["features"], feature_set["base_hours"]) == ("short", 220, 48)
+    assert tuple(good) == tuple(bad) and "first_hour" in bad["error"]
+
+
 def test_list_names_what_is_configured(home, capsys):
     assert main(["list"]) == 0
     heading, _, good, new, broken = lines(capsys)

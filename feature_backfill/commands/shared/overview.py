@@ -13,7 +13,7 @@ import pandas as pd
 
 from feature_backfill.commands.shared.defaults import LOCAL_HOME
 from feature_backfill.config import Market, checks_name
-from feature_backfill.dagster_internals.check_records import INDEX, LastChecks, last_checks
+from feature_backfill.dagster_internals.check_records import INDEX, LastChecks, last_checks, other_event_log
 from feature_backfill.engine.bars import HourlyRows, Integers, epoch_hours, timestamps
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import hour_range, last_closed_hour
@@ -67,6 +67,8 @@ class Overview:
 def known_checks() -> tuple[Checks, str | None]:
     """What is known of the last checks, by the asset that carries them, and why it may not be all; None if it is."""
     home = Path(os.environ.get("DAGSTER_HOME", "").strip() or LOCAL_HOME).expanduser().absolute()
+    if elsewhere := other_event_log(home):
+        return {}, f"nothing is known of checks: {elsewhere}"
     if not (home / INDEX).exists():
         return {}, f"nothing is known of checks: Dagster keeps no SQLite event log in {home}"
     try:
