@@ -120,7 +120,11 @@ def _add_report(command: argparse.ArgumentParser) -> None:
     completed(command.add_argument("market", metavar="MARKET", help="market of configs/"), market_names)
     completed(command.add_argument("--feature-key", help="key of the rows, if the market has several"), feature_keys)
     command.add_argument(
-        "--features", nargs="+", default=[], metavar="NAME", help="features to draw under the candles (four)"
+        "--features",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="features to draw under the candles, also as 'close_rsi_*' (four)",
     )
     command.add_argument("--days", type=int, default=30, help="how many days of candles (30)")
     command.add_argument(

@@ -4,7 +4,7 @@ import pandas as pd
 
 from feature_backfill.assets.decisions import plan_of
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.errors import UserError
+from feature_backfill.errors import UserError, counted
 from feature_backfill.hours import HOUR, hour_range
 from feature_backfill.planning.standing import hours_between
 
@@ -24,7 +24,9 @@ def why_late(
     table, behind = market.source.table, hours_between(ohlcv_ends, closed)
     causes = []
     if behind > allowed:
-        causes.append(f"{table} has stopped: it ends at {ohlcv_ends}, {behind} hours behind; check what fills it")
+        causes.append(
+            f"{table} has stopped: it ends at {ohlcv_ends}, {counted(behind, 'hour')} behind; check what fills it"
+        )
     if (late := hours_between(newest, ohlcv_ends)) > allowed:
         causes.append(_features_late(market, feature_set, newest, ohlcv_ends, late))
     return causes
@@ -34,11 +36,12 @@ def _features_late(
     market: Market, feature_set: FeatureSet, newest: pd.Timestamp, ohlcv_ends: pd.Timestamp, late: int
 ) -> str:
     """Why there is no row of the hours that OHLCV has since the newest stored one."""
-    since = f"the {late} hours of {market.source.table} since"
+    since = f"the {counted(late, 'hour')} of {market.source.table} since"
     try:
         plan = plan_of(market, feature_set, hour_range(newest + HOUR, ohlcv_ends))
     except UserError as error:
         return f"{since} cannot be computed: {error}"
     if plan.compute.empty:
         return f"{since} cannot be computed; of the newest: {plan.impossible.iloc[-1]}"
-    return f"the features are late, {late} hours behind {market.source.table}: see what the sensor says about them"
+    hours = counted(late, "hour")
+    return f"the features are late, {hours} behind {market.source.table}: see what the sensor says about them"

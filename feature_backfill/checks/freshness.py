@@ -14,7 +14,7 @@ from feature_backfill.assets.lateness import why_late
 from feature_backfill.assets.run_events import LATE
 from feature_backfill.checks.rows import stored_rows
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.errors import UserError
+from feature_backfill.errors import UserError, counted
 from feature_backfill.hours import HOUR, last_closed_hour
 from feature_backfill.planning.standing import hours_between, rows_ahead, split_at
 from feature_backfill.store.database import connect
@@ -54,7 +54,8 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     behind, ohlcv_behind = hours_between(newest, closed), hours_between(extent[1], closed)
     causes = why_late(market, feature_set, newest, extent[1], closed, allowed) if behind > allowed else []
     causes += [rows_ahead(ahead)] if len(ahead) else []
-    text = f"the newest row is {newest}, {behind} hours behind the last closed hour {closed} (allowed: {allowed})"
+    hours = counted(behind, "hour")
+    text = f"the newest row is {newest}, {hours} behind the last closed hour {closed} (allowed: {allowed})"
     return dg.AssetCheckResult(
         passed=behind <= allowed,
         severity=dg.AssetCheckSeverity.ERROR,

@@ -83,7 +83,7 @@ def hours_of_features(hours: int, feature_set: FeatureSet) -> str:
 def skip_lines(skipped: pd.Series) -> list[str]:
     """One line a stretch of hours that cannot be computed for one reason; many short stretches of a kind are one."""
     return [
-        f"skipped {line.hours} hours, {kind}: {line.first} .. {line.last} ({line.why})"
+        f"skipped {line.hours} hour{'s'[: line.hours - 1]}, {kind}: {line.first} .. {line.last} ({line.why})"
         for kind, reasons in by_kind(skipped)
         for line in _lines(reasons.map(lambda reason: reason.details))
     ]
