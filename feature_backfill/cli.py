@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from rich_argparse import RichHelpFormatter
 
 from feature_backfill.commands.arguments import feature_sets, stored_rows
-from feature_backfill.commands.arguments.completion import complete
+from feature_backfill.commands.arguments.completion import complete, completed, feature_keys, market_names
 from feature_backfill.commands.arguments.looking import add_looking_commands
 from feature_backfill.errors import BAD_ARGUMENTS, FAILED, RunError, UserError
 
@@ -90,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_demo(commands.add_parser("demo", help="a synthetic market, end to end"))
     add_looking_commands(commands)
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return root
 
 
@@ -106,17 +108,26 @@ def _add_import(command: argparse.ArgumentParser) -> None:
 
 
 def _add_fetch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("market", metavar="MARKET", help="market of configs/ whose source is an exchange or a folder")
+    completed(
+        command.add_argument(
+            "market", metavar="MARKET", help="market of configs/ whose source is an exchange or a folder"
+        ),
+        market_names,
+    )
     command.add_argument(
         "--since", help="first hour to look at, also for hours that were given up (the market's first hour)"
     )
 
 
 def _add_report(command: argparse.ArgumentParser) -> None:
-    command.add_argument("market", metavar="MARKET", help="market of configs/")
-    command.add_argument("--feature-key", help="key of the rows, if the market has several")
+    completed(command.add_argument("market", metavar="MARKET", help="market of configs/"), market_names)
+    completed(command.add_argument("--feature-key", help="key of the rows, if the market has several"), feature_keys)
     command.add_argument(
-        "--features", nargs="+", default=[], metavar="NAME", help="features to draw under the candles (four)"
+        "--features",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="features to draw under the candles, also as 'close_rsi_*' (four)",
     )
     command.add_argument("--days", type=int, default=30, help="how many days of candles (30)")
     command.add_argument(
@@ -159,7 +170,9 @@ def main(arguments: Sequence[str] | None = None, begin: Callable[[], None] | Non
         given.insert(0, "run")
     root = parser()
     complete(root)
-    options = root.parse_args(given)
+    options, unknown = root.parse_known_args(given)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         _require_text(given)
         _require_working_folder()

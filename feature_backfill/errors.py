@@ -34,6 +34,11 @@ def shortened(items: Sequence[str], most: int) -> str:
     return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things: `1 hour`, `1,200 hours`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 class ErrorsNoted:
     """Errors for the operator: one must not keep the rest from being done."""
 

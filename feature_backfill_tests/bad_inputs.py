@@ -226,6 +226,16 @@ def described(content: str | bytes, name: str = "small.yaml") -> Callable[[], li
     return given
 
 
+def report(*arguments: str, market: str = "small", yaml: str = YAML) -> Callable[[], list[str]]:
+    """A report of a market of configs/."""
+
+    def given() -> list[str]:
+        described(yaml)()
+        return ["report", market, *arguments]
+
+    return given
+
+
 def alerts(target: str) -> Callable[[], list[str]]:
     """`check-config` where alerts.yaml has a target."""
 
@@ -511,6 +521,18 @@ CASES = {
         Case("flags that contradict the YAML", "--base-hours differs from what configs/ says", lambda: [*described(YAML)(), *WHERE, "--base-hours", "72"]),
         Case("another file that names the same market", "use the same market name", twice),
         Case("accepted: a file name that ends in .yml", "compute 3 hours", described(YAML, "small.yml"), DONE),
+    ],
+    "report": [
+        Case("an unknown market", "no market nobody in configs/, which has small", report(market="nobody")),
+        Case("an unknown feature key", "market small has no feature set 'other'; it has short", report("--feature-key", "other")),
+        Case("no days", "--days 0: give at least 1", report("--days", "0")),
+        Case("days that are no number", "argument --days: invalid int value: 'all'", report("--days", "all")),
+        Case("a misspelt feature", "no such feature under the key short: close_rsi14_4H; did you mean close_rsi_14_4H", report("--features", "close_rsi14_4H")),
+        Case("a pattern that no feature has", "no such feature under the key short: nothing_*", report("--features", "nothing_*")),
+        Case("too many features", "features are too many under one chart; choose at most 12", report("--features", "close_*")),
+        Case("a file in a folder that does not exist", "for the report; create it or correct --out", report("--out", "nosuch/report.html")),
+        Case("a file that is a folder", "Is a directory", report("--out", "configs")),
+        Case("a feature key without rows", "nothing is stored under another", report(yaml=YAML.replace("key: short", "key: another"))),
     ],
     "alerts.yaml": [
         Case("an address that Apprise does not know", "targets.a: Apprise takes no such address that begins with nosuch://", alerts("{name: a, url: 'nosuch://x'}")),

@@ -10,7 +10,7 @@ from feature_backfill.hours import HOUR, hour_range, last_closed_hour
 from feature_backfill.planning.counting import count_hours
 from feature_backfill.planning.plan import Facts, Keep, Plan, plan_hours
 from feature_backfill.planning.staleness import Staleness, staleness
-from feature_backfill.planning.standing import Standing, whole_stretch
+from feature_backfill.planning.standing import Standing, split_at, whole_stretch
 from feature_backfill.planning.wording import skip_lines
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours
@@ -41,7 +41,7 @@ def staleness_of(market: Market, feature_set: FeatureSet, stored: pd.DatetimeInd
 
 
 def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
-    """How a feature set stands now; None if nothing is stored, or OHLCV has no closed hour of the market."""
+    """How a feature set stands now; None if no closed hour is stored, or OHLCV has no closed hour of the market."""
     closed = last_closed_hour()
     with connect(market.source.database, read_only=True) as connection:
         extent = ohlcv_extent(connection, market.source.table, end=closed)
@@ -49,7 +49,7 @@ def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
     if whole is None or not exists(market.target):
         return None
     with connect(market.target, read_only=True) as connection:
-        stored = stored_hours(connection, feature_set.key)
+        stored, ahead = split_at(stored_hours(connection, feature_set.key), closed)
     if stored.empty:
         return None
     first, last = whole
@@ -57,9 +57,9 @@ def standing_of(market: Market, feature_set: FeatureSet) -> Standing | None:
     missing = hours.difference(stored)
     plan = plan_of(market, feature_set, missing) if len(missing) else None
     counts = count_hours(plan, first, last, also_stored=len(hours) - len(missing))
-    if plan is None:
-        return Standing(stored[0], stored[-1], closed, last, counts, missing[:0])
-    return Standing(stored[0], stored[-1], closed, last, counts, plan.compute, tuple(skip_lines(plan.impossible)))
+    computable = missing[:0] if plan is None else plan.compute
+    skipped = () if plan is None else tuple(skip_lines(plan.impossible))
+    return Standing(stored[0], stored[-1], closed, last, counts, computable, skipped, ahead)
 
 
 def _facts(market: Market, feature_set: FeatureSet, hours: pd.DatetimeIndex) -> Facts:

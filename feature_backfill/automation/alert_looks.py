@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
+import duckdb
 import pandas as pd
 
 from feature_backfill.alerts.changes import Finding, Kind, State
 from feature_backfill.alerts.outbox import Memory
 from feature_backfill.assets.broken import ShownAsBroken
 from feature_backfill.assets.joining import require_joinable
+from feature_backfill.assets.lateness import why_late
 from feature_backfill.assets.names import ohlcv_key
 from feature_backfill.automation.changes import digest, target_state
 from feature_backfill.automation.runs import NEW_HOURS, ended_at, hours_by_job
@@ -19,9 +21,10 @@ from feature_backfill.dagster_internals.run_records import check_results, failur
 from feature_backfill.dagster_internals.versions import newest_event
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import contiguous_runs, hours_of, last_closed_hour, stretch
-from feature_backfill.planning.standing import hours_between
+from feature_backfill.planning.standing import hours_between, rows_ahead, split_at
 from feature_backfill.store.database import connect
-from feature_backfill.store.features import last_stored_hour
+from feature_backfill.store.features import last_stored_hour, stored_hours
+from feature_backfill.store.ohlcv import ohlcv_extent
 from feature_backfill.store.targets import exists
 
 FIRST_LOOK_BACK = pd.Timedelta(days=7)
@@ -41,11 +44,12 @@ _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 class Rows:
     """What the target database of a market was last seen to hold, which holds as long as its state is the same.
 
-    newest: the newest row of each feature key; refused: why rows of a key would not fit to it, None where they do.
+    newest: of each feature key the newest stored hour that had closed, if there is one, and all later ones, ascending.
+    refused: why rows of a key would not fit to it, None where they do.
     """
 
     state: str = ""
-    newest: dict[str, pd.Timestamp | None] = field(default_factory=dict)
+    newest: dict[str, pd.DatetimeIndex] = field(default_factory=dict)
     refused: dict[str, str | None] = field(default_factory=dict)
 
 
@@ -65,12 +69,12 @@ def findings(
     found, problems = list(_configurations(markets, broken)), []
     for market in markets:
         try:
-            seen = _seen_rows(market, rows.get(market.name, Rows()))
+            seen = _seen_rows(market, rows.get(market.name, Rows()), now)
             rows[market.name] = seen
         except (UserError, RunError) as error:
             problems.append(f"{market.name}: {error}")
             seen = rows.get(market.name, Rows())
-        found += _rows(market, seen, hours_without_row, now)
+        found += _rows(market, seen, hours_without_row, memory, now)
     found += _restated(instance, markets, memory)
     refused = {reason for seen in rows.values() for reason in seen.refused.values() if reason}
     found += _runs(instance, markets, memory, refused, now)
@@ -85,14 +89,18 @@ def _configurations(markets: Iterable[Market], broken: Iterable[ShownAsBroken]) 
         yield Finding(shown.group, Kind.CONFIGURATION, "its YAML", State.BAD, shown.broken.error)
 
 
-def _seen_rows(market: Market, before: Rows) -> Rows:
+def _seen_rows(market: Market, before: Rows, now: pd.Timestamp) -> Rows:
     """Look into the target database, if it or the configuration has changed."""
     state = digest(target_state(market.target), market.model_dump_json())
     if state == before.state or not exists(market.target):
         return before
     with connect(market.target, read_only=True, patience=PATIENCE_S) as connection:
-        newest = {each.key: last_stored_hour(connection, each.key) for each in market.feature_sets}
+        newest = {each.key: _newest(connection, each.key, last_closed_hour(now)) for each in market.feature_sets}
     return Rows(state, newest, {each.key: _refused(market, each.key) for each in market.feature_sets})
+
+
+def _newest(connection: duckdb.DuckDBPyConnection, key: str, closed: pd.Timestamp) -> pd.DatetimeIndex:
+    return stored_hours(connection, key, start=last_stored_hour(connection, key, closed))
 
 
 def _refused(market: Market, key: str) -> str | None:
@@ -103,19 +111,39 @@ def _refused(market: Market, key: str) -> str | None:
     return None
 
 
-def _rows(market: Market, seen: Rows, hours_without_row: int | None, now: pd.Timestamp) -> Iterator[Finding]:
+def _rows(
+    market: Market, seen: Rows, hours_without_row: int | None, memory: Memory, now: pd.Timestamp
+) -> Iterator[Finding]:
     """Whether rows of a feature set keep coming, and whether they may. Nothing is said of a set without any row."""
     closed = last_closed_hour(now)
     for key, newest in seen.newest.items():
-        if newest is None or hours_without_row is None:
+        known, ahead = split_at(newest, closed)
+        if known.empty or hours_without_row is None:
             continue
-        behind = hours_between(newest, closed)
-        details = f"the newest row is {newest:%Y-%m-%d %H:%M}, {behind} hours behind the last closed hour"
-        state = State.BAD if behind >= hours_without_row else State.GOOD
-        yield Finding(market.name, Kind.ROW, key, state, details)
+        behind = hours_between(known[-1], closed)
+        details = f"the newest row is {known[-1]:%Y-%m-%d %H:%M}, {behind} hours behind the last closed hour"
+        finding = Finding(market.name, Kind.ROW, key, State.GOOD, details)
+        if behind >= hours_without_row:
+            told = memory.standing.get(finding.place) is State.BAD
+            causes = [] if told else [*_why_late(market, key, known[-1], closed), rows_ahead(ahead)]
+            details = "; ".join(filter(None, [details, *causes]))
+            finding = replace(finding, state=State.BAD, details=details)
+        yield finding
     for key, reason in seen.refused.items():
         state = State.GOOD if reason is None else State.BAD
         yield Finding(market.name, Kind.CONTRACT, f"the contract of {key}", state, reason or "")
+
+
+def _why_late(market: Market, key: str, newest: pd.Timestamp, closed: pd.Timestamp) -> list[str]:
+    """Whose fault it is that rows are late, as far as the databases can be looked at now."""
+    try:
+        with connect(market.source.database, read_only=True, patience=PATIENCE_S) as connection:
+            extent = ohlcv_extent(connection, market.source.table, end=closed)
+        if extent is None:
+            return [f"{market.source.table} has no closed hour; check what fills it"]
+        return why_late(market, market.feature_set(key), newest, extent[1], closed, allowed=0)
+    except (UserError, RunError) as error:
+        return [str(error)]
 
 
 def _restated(instance: dg.DagsterInstance, markets: Iterable[Market], memory: Memory) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from feature_backfill.automation.jobs import job_name
 from feature_backfill.automation.overtaken import show_overtaken
 from feature_backfill.automation.runs import Runs, asked_for, failures_of, hours_on_their_way
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.hours import hour_of, hour_range, last_closed_hour, partition_key
+from feature_backfill.hours import HOUR, hour_of, hour_range, last_closed_hour, partition_key
 from feature_backfill.planning.plan import Plan
 from feature_backfill.planning.ranges import Range, hours_of_ranges
 from feature_backfill.planning.reach import first_watched_hour
@@ -89,10 +89,10 @@ def next_request(
     state = digest(news, target_state(market.target), runs.last_run(asset))
     if cursor.settled == state:
         return Tick([], cursor.message, cursor, settled=True)
-    extent, stored = _ends(market, feature_set, last_closed_hour(now))
+    extent, warm, stored = _ends(market, feature_set, last_closed_hour(now))
     if extent is None:
         return _nothing(cursor, state, f"{market.source.table} has no closed hour since {market.first_hour}")
-    begins, last = extent
+    _, last = extent
     show_overtaken(runs, job, asset, stored)
     since = None if cursor.since is None else hour_of(cursor.since)
     first = first_watched_hour(stored, last, since, market.first_hour, wished)
@@ -103,11 +103,11 @@ def next_request(
     unstored = hour_range(first, last).union(asked_before).difference(stored)
     if unstored.empty:
         message = f"nothing to do since {watched}: all {len(hour_range(first, last))} hours stored up to {last}"
-        return _nothing(cursor, state, message + watched_hours(first, begins, stored))
+        return _nothing(cursor, state, message + watched_hours(first, warm, stored))
     plan = plan_of(market, feature_set, unstored)
     if plan.compute.empty:
         message = f"nothing to compute since {watched}, up to {last}{impossible_hours(plan)}"
-        return _nothing(cursor, state, message + watched_hours(first, begins, stored))
+        return _nothing(cursor, state, message + watched_hours(first, warm, stored))
     on_their_way = hours_on_their_way(runs, job, asset, plan.compute)
     failed = failures_of(runs, job, asset, plan.compute, now)
     request = request_hours(plan, stored, on_their_way, failed.waiting, feature_set.at_most)
@@ -123,7 +123,7 @@ def newest_plan(market: Market, feature_set: FeatureSet, now: pd.Timestamp) -> P
 
     Returns a plan that ends with an hour to compute; None if there is none. Raises UserError as next_request does.
     """
-    extent, stored = _ends(market, feature_set, last_closed_hour(now))
+    extent, _, stored = _ends(market, feature_set, last_closed_hour(now))
     if extent is None:
         return None
     _, last = extent
@@ -134,16 +134,24 @@ def newest_plan(market: Market, feature_set: FeatureSet, now: pd.Timestamp) -> P
     return None if plan.compute.empty else plan.until(plan.compute[-1])
 
 
-def _ends(market: Market, feature_set: FeatureSet, last_closed: pd.Timestamp) -> tuple[Range | None, pd.DatetimeIndex]:
-    """The first and the last closed hour of OHLCV since the market's first, None if it has none; the stored ones."""
+def _ends(
+    market: Market, feature_set: FeatureSet, last_closed: pd.Timestamp
+) -> tuple[Range | None, pd.Timestamp, pd.DatetimeIndex]:
+    """The first and the last closed hour of OHLCV since the market's first, None if it has none; the stored hours.
+
+    Between them, the hour from which on no lookback begins before OHLCV does.
+    """
     none = pd.DatetimeIndex([], dtype="datetime64[us]")
     with connect(market.source.database, read_only=True) as connection:
         extent = ohlcv_extent(connection, market.source.table, end=last_closed)
-    whole = None if extent is None else whole_stretch(market.first_hour, extent, last_closed)
+    if extent is None:
+        return None, market.first_hour, none
+    warm = max(market.first_hour, extent[0] + (feature_set.lookback.hours - 1) * HOUR)
+    whole = whole_stretch(market.first_hour, extent, last_closed)
     if whole is None or not exists(market.target):
-        return whole, none
+        return whole, warm, none
     with connect(market.target, read_only=True) as connection:
-        return whole, stored_hours(connection, feature_set.key, market.first_hour, whole[1])
+        return whole, warm, stored_hours(connection, feature_set.key, market.first_hour, whole[1])
 
 
 def _nothing(cursor: Cursor, state: str, message: str) -> Tick:

@@ -10,12 +10,13 @@ import math
 import dagster as dg
 import pandas as pd
 
+from feature_backfill.assets.lateness import why_late
 from feature_backfill.assets.run_events import LATE
 from feature_backfill.checks.rows import stored_rows
 from feature_backfill.config import FeatureSet, Market
-from feature_backfill.errors import UserError
+from feature_backfill.errors import UserError, counted
 from feature_backfill.hours import HOUR, last_closed_hour
-from feature_backfill.planning.standing import hours_between
+from feature_backfill.planning.standing import hours_between, rows_ahead, split_at
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import created_at
 from feature_backfill.store.ohlcv import ohlcv_extent
@@ -44,18 +45,15 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
             f"table {market.source.table} of {market.source.database} has no row of a closed hour; check what fills it"
         )
     with stored_rows(market, feature_set) as (connection, stored):
-        newest, made = stored[-1], created_at(connection, feature_set.key, stored[-1])
-    ohlcv_ends = extent[1]
-    behind, ohlcv_behind = hours_between(newest, closed), hours_between(ohlcv_ends, closed)
-    causes = []
-    if behind > allowed and ohlcv_behind > allowed:
-        table = market.source.table
-        causes.append(f"{table} has stopped: it ends at {ohlcv_ends}, {ohlcv_behind} hours behind; check what fills it")
-    if behind > allowed and (late := hours_between(newest, ohlcv_ends)) > allowed:
-        causes.append(
-            f"the features are late, {late} hours behind {market.source.table}: see what the sensor says about them"
-        )
-    text = f"the newest row is {newest}, {behind} hours behind the last closed hour {closed} (allowed: {allowed})"
+        known, ahead = split_at(stored, closed)
+        if known.empty:
+            raise UserError(f"{feature_set.key} has no row of a closed hour in {market.target}: {rows_ahead(ahead)}")
+        newest, made = known[-1], created_at(connection, feature_set.key, known[-1])
+    behind, ohlcv_behind = hours_between(newest, closed), hours_between(extent[1], closed)
+    causes = why_late(market, feature_set, newest, extent[1], closed, allowed) if behind > allowed else []
+    causes += [rows_ahead(ahead)] if len(ahead) else []
+    hours = counted(behind, "hour")
+    text = f"the newest row is {newest}, {hours} behind the last closed hour {closed} (allowed: {allowed})"
     return dg.AssetCheckResult(
         passed=behind <= allowed,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -65,6 +63,7 @@ def freshness(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
             "hours_behind": behind,
             "ohlcv_hours_behind": ohlcv_behind,
             "hours_allowed": allowed,
+            "rows_not_closed": len(ahead),
             **_lateness(newest, made),
         },
     )

@@ -64,7 +64,7 @@ def _continuity_text(
         text += f", {len(not_served)} of them not on the exchange"
     if len(new):
         some = f"{len(new)} of them " if len(new) < len(absent) else ""
-        text += f", {some}in {len(contiguous_runs(new))} gaps that are not known, the newest "
+        text += f", {some}in {_unknown(len(contiguous_runs(new)))}"
         text += f"{newest_range(new)}: import their rows, or add them to known_gaps"
     elif len(absent) > len(not_served):
         text += ", all the others in known gaps" if len(not_served) else ", all of them in known gaps"
@@ -72,6 +72,10 @@ def _continuity_text(
     for gap in filled:
         text += f"; the known gap {stretch(gap.first, gap.last)}, {gap.note}, has been filled: take it off known_gaps"
     return text
+
+
+def _unknown(gaps: int) -> str:
+    return "1 gap that is not known, " if gaps == 1 else f"{gaps} gaps that are not known, the newest "
 
 
 def _known_line(gap: KnownGap, present: pd.DatetimeIndex) -> dict[str, str | int]:

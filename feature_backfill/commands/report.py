@@ -17,8 +17,10 @@ def execute(options: argparse.Namespace) -> int:
     feature_set = _feature_set(market, options.feature_key)
     if options.days < 1:
         raise UserError(f"--days {options.days}: give at least 1")
-    contents = contents_of(market, feature_set, Choice(options.days, options.features), look_at(market, feature_set))
     file = absolute(options.out)
+    if not file.parent.is_dir():
+        raise UserError(f"no folder {file.parent} for the report; create it or correct --out")
+    contents = contents_of(market, feature_set, Choice(options.days, options.features), look_at(market, feature_set))
     write_page(page_of(contents), file)
     print(f"{file}: {contents.title}, {contents.standing.counts}; {file.stat().st_size / 1e6:.1f} MB")
     return DONE

@@ -2,27 +2,32 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from feature_backfill.commands.shared.market import market_named
 from feature_backfill.commands.shared.overview import Overview, known_checks, overviews
+from feature_backfill.commands.shared.tables import Column, console, print_rows
 from feature_backfill.config import BrokenMarket, Market, read_markets
 from feature_backfill.dagster_internals.check_records import LastChecks
 from feature_backfill.errors import DONE, UserError
 from feature_backfill.hours import utc_now
 from feature_backfill.planning.counting import COMPUTABLE
+from feature_backfill.planning.standing import rows_ahead
 
-COLUMNS = ("market", "feature key", "hours", "newest (UTC)", "behind", "missing", "stale", "last check")
-NUMBERS = {"hours", "behind", "stale"}
-PIPE_WIDTH = 250
-"""Columns of the table where nobody says how wide the output is."""
+COLUMNS = (
+    Column("market"),
+    Column("feature key"),
+    Column("hours", right=True),
+    Column("newest (UTC)"),
+    Column("behind", right=True),
+    Column("missing", text=True),
+    Column("stale", right=True),
+    Column("last check", text=True),
+)
 
 GOOD, WORTH_A_LOOK, BAD, UNKNOWN = "green", "yellow", "bold red", "dim"
 
@@ -38,19 +43,21 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([*map(_fields, every), *map(_broken_fields, broken)], indent=2))
         return DONE
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+    out = console()
     if every:
-        console.print(_table(every))
+        rows = [[Text(line.market), Text(line.key), *_cells(line)] for line in every]
+        print_rows(out, COLUMNS, rows, once=1)
     for market in markets:
         if not market.feature_sets:
-            console.print(f"{market.name} has no feature set", markup=False, highlight=False)
-    errors = dict.fromkeys(f"{line.market}: {line.error}" for line in every if line.error)
-    for error in [*errors, *(f"{_name(each)} does not run: {each.error}" for each in broken)]:
-        console.print(Text(error, BAD), soft_wrap=True)
+            out.print(f"{market.name} has no feature set", markup=False, highlight=False)
+    errors = [f"{line.market}: {line.error}" for line in every if line.error]
+    errors += [f"{_name(each)} does not run: {each.error}" for each in broken]
+    for error in dict.fromkeys(errors):
+        out.print(Text(error, BAD), soft_wrap=True)
+    for remark in dict.fromkeys(remark for line in every for remark in _remarks(line)):
+        out.print(Text(remark, WORTH_A_LOOK), soft_wrap=True)
     if ignorance:
-        console.print(Text(ignorance, UNKNOWN), soft_wrap=True)
+        out.print(Text(ignorance, UNKNOWN), soft_wrap=True)
     return DONE
 
 
@@ -69,17 +76,6 @@ def _name(broken: BrokenMarket) -> str:
     return broken.name or broken.file.name
 
 
-def _table(every: Sequence[Overview]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, justify="right" if column in NUMBERS else "left", overflow="fold")
-    before = None
-    for line in every:
-        table.add_row("" if line.market == before else line.market, line.key, *_cells(line))
-        before = line.market
-    return table
-
-
 def _cells(line: Overview) -> list[Text]:
     if line.error is not None:
         return [Text("?", BAD), Text("cannot be read, see below", BAD)]
@@ -91,6 +87,14 @@ def _cells(line: Overview) -> list[Text]:
         _stale(line),
         _checks(line),
     ]
+
+
+def _remarks(line: Overview) -> Iterator[str]:
+    """What is to be said of a feature set beneath the table."""
+    if line.no_target is not None:
+        yield f"{line.market}: {line.no_target} does not exist yet; the first run makes it"
+    if len(line.ahead):
+        yield f"{line.key} of {line.market}: {rows_ahead(line.ahead)}"
 
 
 def _behind(line: Overview) -> Text:
@@ -154,6 +158,7 @@ def _fields(line: Overview) -> dict[str, Any]:
         "hours": line.hours,
         "oldest": _iso(line.oldest),
         "newest": _iso(line.newest),
+        "hours_not_closed": len(line.ahead),
         "hours_behind": line.behind,
         "ohlcv_hours_behind": line.ohlcv_behind,
         "missing": {} if line.missing is None else line.missing.states,

@@ -2,7 +2,8 @@
 
 Rests on these facts of Dagster 1.13.27, none of them public: the event log over all runs is the SQLite file
 `history/runs/index.db` of the instance's folder; its table `asset_keys` holds the last materialization of each asset,
-and `asset_check_executions` the result of each check of each run, both as JSON.
+and `asset_check_executions` the result of each check of each run, both as JSON. `dagster.yaml` names another event log
+under `storage` or, with a class, under `event_log_storage`, which has the last word.
 """
 
 import json
@@ -14,8 +15,29 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 INDEX = Path("history", "runs", "index.db")
+
+
+SETTINGS = "dagster.yaml"
+
+
+def other_event_log(home: Path) -> str | None:
+    """Why the event log of a Dagster home is not the file INDEX in it; None if it is, as far as dagster.yaml says."""
+    file = home / SETTINGS
+    if not file.exists():
+        return None
+    try:
+        fields = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if not isinstance(fields, dict):
+            raise ValueError("it is no mapping of fields")
+        log, storage = fields.get("event_log_storage"), fields.get("storage")
+        places = [*dict(storage or {}), *([dict(log)["class"]] if log else [])]
+    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError) as error:
+        return f"{file} cannot be read: {' '.join(str(error).split())}"
+    elsewhere = [str(place) for place in places[-1:] if "sqlite" not in str(place).lower()]
+    return f"by {file}, Dagster keeps its records in {elsewhere[0]}; look at the UI" if elsewhere else None
 
 
 @dataclass(frozen=True)

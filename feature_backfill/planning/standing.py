@@ -12,9 +12,10 @@ from feature_backfill.planning.counting import HourCounts
 class Standing:
     """How a feature set stands.
 
-    oldest, newest: stored hours. closed: the last closed hour by the clock. ohlcv_ends: the last closed hour of OHLCV.
-    counts: of all hours of the feature set, see `whole_stretch`. computable: those that can be computed and are not
-    stored, ascending. skipped: lines that say which of the others are not stored, and why, see `skip_lines`.
+    oldest, newest: stored hours that have closed; ahead: the other stored ones, ascending. closed: the last closed hour
+    by the clock. ohlcv_ends: the last closed hour of OHLCV. counts: of all hours of the feature set, see
+    `whole_stretch`. computable: those that can be computed and are not stored, ascending. skipped: lines that say which
+    of the others are not stored, and why, see `skip_lines`.
     """
 
     oldest: pd.Timestamp
@@ -23,7 +24,8 @@ class Standing:
     ohlcv_ends: pd.Timestamp
     counts: HourCounts
     computable: pd.DatetimeIndex
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[str, ...]
+    ahead: pd.DatetimeIndex
 
     @property
     def hours_behind(self) -> int:
@@ -36,6 +38,11 @@ class Standing:
         return hours_between(self.ohlcv_ends, self.closed)
 
     @property
+    def remark(self) -> str:
+        """What is to be said of the stored hours that have not closed; empty if there are none."""
+        return rows_ahead(self.ahead)
+
+    @property
     def lost(self) -> pd.DatetimeIndex:
         """The computable hours between the oldest and the newest stored one."""
         return self.computable[(self.computable >= self.oldest) & (self.computable <= self.newest)]
@@ -44,6 +51,23 @@ class Standing:
 def hours_between(hour: pd.Timestamp, end: pd.Timestamp) -> int:
     """By how many hours an hour is behind another one; 0 if it is not."""
     return max(0, int((end - hour) / HOUR))
+
+
+def split_at(hours: pd.DatetimeIndex, closed: pd.Timestamp) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    """Ascending hours up to the last closed one, and those after it."""
+    count = hours.searchsorted(closed, side="right")
+    return hours[:count], hours[count:]
+
+
+def rows_ahead(ahead: pd.DatetimeIndex) -> str:
+    """What is to be said of stored hours (ascending) that have not closed; empty if there are none."""
+    if ahead.empty:
+        return ""
+    rows = "1 row is of an hour" if len(ahead) == 1 else f"{len(ahead):,} rows are of hours"
+    return (
+        f"{rows} that {'has' if len(ahead) == 1 else 'have'} not closed, the newest {ahead[-1]:%Y-%m-%d %H:%M}: "
+        "see whether the clock is right, and delete what does not belong there"
+    )
 
 
 def whole_stretch(

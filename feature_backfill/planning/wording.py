@@ -83,7 +83,7 @@ def hours_of_features(hours: int, feature_set: FeatureSet) -> str:
 def skip_lines(skipped: pd.Series) -> list[str]:
     """One line a stretch of hours that cannot be computed for one reason; many short stretches of a kind are one."""
     return [
-        f"skipped {line.hours} hours, {kind}: {line.first} .. {line.last} ({line.why})"
+        f"skipped {line.hours} hour{'s'[: line.hours - 1]}, {kind}: {line.first} .. {line.last} ({line.why})"
         for kind, reasons in by_kind(skipped)
         for line in _lines(reasons.map(lambda reason: reason.details))
     ]
@@ -116,7 +116,8 @@ def impossible_hours(plan: Plan) -> str:
 def watched_hours(first: pd.Timestamp, begins: pd.Timestamp, stored: pd.DatetimeIndex) -> str:
     """Which hours a sensor does not see to, as the end of a message.
 
-    first: the first hour that it watches. begins: the first hour of OHLCV. stored: hours with a row, ascending.
+    first: the first hour that it watches. begins: the first hour of OHLCV whose lookback does not begin before OHLCV.
+    stored: hours with a row, ascending.
     """
     if first <= begins:
         return ""
@@ -124,6 +125,6 @@ def watched_hours(first: pd.Timestamp, begins: pd.Timestamp, stored: pd.Datetime
     if earlier.empty:
         return ""
     return (
-        f"; OHLCV goes back to {begins:%Y-%m-%d %H:%M}, {len(earlier):,} earlier hours are not stored: "
+        f"; lookbacks are complete from {begins:%Y-%m-%d %H:%M} on, {len(earlier):,} hours since then are not stored: "
         "backfill them if you want them"
     )

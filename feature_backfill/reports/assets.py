@@ -27,7 +27,9 @@ class ReportConfig(dg.Config):
     """What the reports show."""
 
     days: int = Field(default=DAYS, ge=1, description="How many days of candles.")
-    features: list[str] = Field(default=[], description="Features to draw under the candles. None: four usual ones.")
+    features: list[str] = Field(
+        default=[], description="Features to draw under the candles, also as close_rsi_*. None: four usual ones."
+    )
 
 
 def report_file(market: Market, feature_set: FeatureSet) -> Path:

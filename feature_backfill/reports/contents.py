@@ -2,6 +2,8 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 import dagster as dg
 import pandas as pd
@@ -27,7 +29,7 @@ PANES = ("close_rsi_14_4H", "close_zscore_20_1H", "close_hv_20_1H", "volume_rvol
 
 MOST_PANES = 12
 HORIZON_HOURS = 24
-_NAMES_SHOWN = 10
+_NAMES_SHOWN = 5
 
 Checked = tuple[str, dg.AssetCheckResult]
 """The name of a check and its result."""
@@ -35,7 +37,7 @@ Checked = tuple[str, dg.AssetCheckResult]
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader may choose. days: of candles. panes: features under them; by default those of PANES."""
+    """What a reader may choose. days: of candles. panes: features under them, also as patterns; by default PANES."""
 
     days: int = DAYS
     panes: Sequence[str] = ()
@@ -112,16 +114,21 @@ def _notes(market: Market) -> dict[Hashable, str]:
 
 def _panes(feature_set: FeatureSet, names: Sequence[str], choice: Choice) -> list[str]:
     """The chosen features, in the order given. Raises UserError if one is not stored, or if they are too many."""
-    unknown = [name for name in choice.panes if name not in names]
-    if unknown:
-        raise UserError(
-            f"no such feature under the key {feature_set.key}: {shortened(unknown, _NAMES_SHOWN)}; it has "
-            f"{shortened(names, _NAMES_SHOWN)}"
-        )
-    if len(set(choice.panes)) > MOST_PANES:
-        raise UserError(f"{len(choice.panes)} features are too many under one chart; choose at most {MOST_PANES}")
+    chosen = [name for pattern in choice.panes for name in _matching(feature_set, names, pattern)]
+    if len(set(chosen)) > MOST_PANES:
+        raise UserError(f"{len(set(chosen))} features are too many under one chart; choose at most {MOST_PANES}")
     usual = [name for name in PANES if name in names] or list(names[:3])
-    return list(dict.fromkeys(choice.panes)) or usual
+    return list(dict.fromkeys(chosen)) or usual
+
+
+def _matching(feature_set: FeatureSet, names: Sequence[str], pattern: str) -> list[str]:
+    """The features of a name or of a pattern such as close_rsi_14_*. Raises UserError if there is none."""
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        alike = get_close_matches(pattern, names, _NAMES_SHOWN, 0.5)
+        meant = f"did you mean {', '.join(alike)}?" if alike else f"it has {shortened(names, _NAMES_SHOWN)}"
+        raise UserError(f"no such feature under the key {feature_set.key}: {pattern}; {meant}")
+    return found
 
 
 def _frame(rows: HourlyRows) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from feature_backfill.hours import HOUR, stretch
 from feature_backfill.planning.counting import COMPUTABLE, STORED
 from feature_backfill.planning.plan import Plan
 
@@ -22,11 +23,13 @@ _WHY_COMPUTABLE = "OHLCV has all that it needs, and no row is stored"
 class Coverage:
     """The state of each hour, as a position in STATES, and why it is not stored as it should be.
 
-    states: by hour, ascending. reasons: text of every hour that is not in the state STORED.
+    states: by hour, ascending. reasons: text of every hour that is not in the state STORED. notes: why OHLCV lacks an
+    hour, of those of which that is known, ascending.
     """
 
     states: "pd.Series[int]"
     reasons: "pd.Series[str]"
+    notes: "pd.Series[str]"
 
     @property
     def calendar(self) -> pd.DataFrame:
@@ -35,6 +38,24 @@ class Coverage:
         frame = pd.DataFrame({"day": hours.normalize(), "hour": hours.hour, "state": self.states.to_numpy()})
         days = pd.date_range(hours[0].normalize(), hours[-1].normalize(), freq="D", unit="us")
         return frame.pivot(index="hour", columns="day", values="state").reindex(range(24)).reindex(columns=days)
+
+    @property
+    def texts(self) -> pd.DataFrame:
+        """24 x days, as the calendar: the state of each hour in words, with the note that is known of it."""
+        words = pd.Series(np.array(STATES, dtype=object)[self.states.to_numpy()], self.states.index)
+        words[self.notes.index] += "; " + self.notes
+        hours = pd.DatetimeIndex(words.index)
+        frame = pd.DataFrame({"day": hours.normalize(), "hour": hours.hour, "text": words.to_numpy()})
+        return frame.pivot(index="hour", columns="day", values="text").reindex_like(self.calendar).fillna("")
+
+    @property
+    def noted(self) -> list[str]:
+        """A line for each stretch of hours that OHLCV lacks for one known cause."""
+        hours = self.notes.index.to_series()
+        stretches = ((hours.diff() != HOUR) | (self.notes != self.notes.shift())).cumsum()
+        return [
+            f"{stretch(some.index[0], some.index[-1])}: {some.iloc[0]}" for _, some in self.notes.groupby(stretches)
+        ]
 
     def worst(self, bar_hours: int) -> pd.DataFrame:
         """Bars x (state, reason): of the hours of each bar, the worst state and the newest reason for it.
@@ -67,4 +88,5 @@ def coverage_of(plan: Plan, stored: pd.DatetimeIndex, notes: Mapping[Hashable, s
     reasons = pd.Series(texts, plan.impossible.index, dtype=object).reindex(hours)
     reasons[states == STATES.index(STALE)] = _WHY_STALE
     reasons[states == STATES.index(COMPUTABLE)] = _WHY_COMPUTABLE
-    return Coverage(pd.Series(states, hours), reasons[states != STATES.index(STORED)])
+    known = pd.Series({hour: notes[hour] for hour in plan.absent if hour in notes}, dtype=object)
+    return Coverage(pd.Series(states, hours), reasons[states != STATES.index(STORED)], known)

@@ -26,7 +26,8 @@ except ImportError as error:
 UP, DOWN = COLOURS[STORED], COLOURS[ABSENT]
 CANDLES_PX, VOLUME_PX, PANE_PX, SPACE_PX = 320, 80, 100, 24
 ROW_PX = 16
-LETTERS = 60
+FEW_VALUES = 48
+LETTERS = 40
 """How wide the text of a hover may be."""
 
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
@@ -54,8 +55,7 @@ def candles_figure(candles: Candles, worst: pd.DataFrame) -> go.Figure:
     volume = known["volume"].to_numpy(np.float32)
     figure.add_bar(x=known.index, y=volume, name="volume", yaxis="y3", marker={"color": rising, "line_width": 0})
     for number, (name, values) in enumerate(candles.features.items(), start=4):
-        line = values.to_numpy(np.float32)
-        figure.add_scatter(x=bars.index, y=line, name=name, yaxis=f"y{number}", line={"color": LINE, "width": 1.4})
+        _add_feature(figure, str(name), values, f"y{number}")
     figure.update_layout(
         height=total + 50,
         xaxis={
@@ -64,6 +64,7 @@ def candles_figure(candles: Candles, worst: pd.DataFrame) -> go.Figure:
             "type": "date",
             "spikethickness": 1,
             "spikedash": "dot",
+            "hoverformat": "%Y-%m-%d %H:%M",
         },
         yaxis={"domain": [0, 1], "range": [0, 1], **_HIDDEN_AXIS},
         hovermode="x unified",
@@ -71,7 +72,7 @@ def candles_figure(candles: Candles, worst: pd.DataFrame) -> go.Figure:
         bargap=0.15,
         barmode="overlay",
         showlegend=False,
-        hoverlabel={"namelength": -1},
+        hoverlabel={"namelength": -1, "font_size": 11},
     )
     top = total - SPACE_PX
     for number, (height, title) in enumerate(
@@ -81,6 +82,11 @@ def candles_figure(candles: Candles, worst: pd.DataFrame) -> go.Figure:
         figure.update_layout(
             {f"yaxis{number}": {"domain": domain, "anchor": "x", "side": "right", "nticks": 5, "hoverformat": ",.7~g"}}
         )
+        if title == "volume":
+            figure.update_layout({f"yaxis{number}_rangemode": "nonnegative"})
+        elif title != "price" and candles.features[title].isna().all():
+            figure.update_layout({f"yaxis{number}": {"showticklabels": False, "range": [0, 1]}})
+            title += ": no value in these hours"
         figure.add_annotation(
             text=title, x=0, y=domain[1], xref="paper", yref="paper", xanchor="left", yanchor="bottom", showarrow=False
         )
@@ -88,17 +94,43 @@ def candles_figure(candles: Candles, worst: pd.DataFrame) -> go.Figure:
     return _plain(figure)
 
 
-def calendar_figure(calendar: pd.DataFrame) -> go.Figure:
-    """Day by hour: the state of every hour. calendar: 24 x days, positions in STATES, NaN where there is no hour."""
+def _add_feature(figure: go.Figure, name: str, values: pd.Series, axis: str) -> None:
+    """A line, and for the hover of each value a bar of no height: a line would give the value of a near hour instead.
+
+    A value without neighbours is no line, so a few values have markers.
+    """
+    line = values.to_numpy(np.float32)
+    mode = "lines+markers" if values.count() < FEW_VALUES else "lines"
+    figure.add_scatter(
+        x=values.index, y=line, mode=mode, yaxis=axis, line={"color": LINE, "width": 1.4}, hoverinfo="skip"
+    )
+    known = values.dropna()
+    figure.add_bar(
+        x=known.index,
+        y=np.zeros(len(known), dtype=np.int8),
+        base=known.to_numpy(np.float32),
+        name=name,
+        yaxis=axis,
+        opacity=0,
+        hovertemplate="%{fullData.name} : %{base:,.7~g}<extra></extra>",
+    )
+
+
+def calendar_figure(calendar: pd.DataFrame, texts: pd.DataFrame) -> go.Figure:
+    """Day by hour: the state of every hour. calendar: 24 x days, positions in STATES, NaN where there is no hour.
+
+    texts: 24 x days, what the hover says.
+    """
     steps = np.arange(len(STATES) + 1) / len(STATES)
     scale = [[end, COLOURS[state]] for state, *ends in zip(STATES, steps, steps[1:], strict=False) for end in ends]
     states = calendar.to_numpy(np.float32)
     figure = go.Figure(
         go.Heatmap(
-            x=calendar.columns,
+            x=pd.DatetimeIndex(calendar.columns)
+            + 12 * HOUR,  # the middle of the day, so that its column begins at midnight
             y=np.arange(24),
             z=states,
-            text=np.where(np.isnan(states), "", np.array(STATES)[np.nan_to_num(states).astype(int)]),
+            text=texts.to_numpy(),
             zmin=-0.5,
             zmax=len(STATES) - 0.5,
             colorscale=scale,

@@ -16,10 +16,10 @@ from feature_backfill.reports import figures
 from feature_backfill.reports.contents import HORIZON_HOURS, Contents
 from feature_backfill.reports.coverage import COLOURS, STATES
 from feature_backfill.reports.drawings import histogram, sparkline
-from feature_backfill.reports.drift import BEFORE, DRIFTED, NEWEST, SHIFTED, Drift
+from feature_backfill.reports.drift import BEFORE, DRIFTED, LEAST_VALUES, NEWEST, SHIFTED, Drift
 
 TEMPLATE = "report.html.jinja"
-_BUTTONS = ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]
+_BUTTONS = ["zoom2d", "pan2d", "resetScale2d", "toImage"]
 _CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtons": [_BUTTONS]}
 _VERDICTS = ("error", "warning", "passed")
 
@@ -43,13 +43,14 @@ def page_of(contents: Contents) -> str:
     candles, coverage = contents.candles, contents.coverage
     shaded = coverage.worst(candles.bar_hours).reindex(candles.bars.index).dropna()
     states = coverage.states.value_counts()
+    before = min(BEFORE, contents.standing.newest - contents.standing.oldest - NEWEST)
     verdicts = Counter(_verdict(result) for _, result in contents.checks)
     return environment.get_template(TEMPLATE).render(
         contents=contents,
         script=Markup(figures.script()),
         chart=_html(figures.candles_figure(candles, shaded), "chart"),
-        calendar=_html(figures.calendar_figure(coverage.calendar), "calendar"),
-        correlations=_html(figures.correlations_figure(contents.correlations), "correlations"),
+        calendar=_html(figures.calendar_figure(coverage.calendar, coverage.texts), "calendar", buttons=False),
+        correlations=_html(figures.correlations_figure(contents.correlations), "correlations", buttons=False),
         states=[(state, COLOURS[state], int(states.get(at, 0))) for at, state in enumerate(STATES)],
         shading={STATES[int(at)] for at in shaded["state"]} - {STORED},
         verdicts=[(verdict, verdicts[verdict]) for verdict in _VERDICTS if verdicts[verdict]],
@@ -57,7 +58,9 @@ def page_of(contents: Contents) -> str:
         sparkline=sparkline,
         histogram=histogram,
         newest_days=NEWEST.days,
-        before_days=BEFORE.days,
+        before_days=before.days,
+        compared=any(not math.isnan(line.drift.psi) for line in contents.lines),
+        least_values=LEAST_VALUES,
         shifted=SHIFTED,
         drifted=DRIFTED,
         horizon=HORIZON_HOURS,
@@ -74,9 +77,10 @@ def write_page(text: str, file: Path) -> None:
         raise UserError(f"cannot write {file}: {error.strerror or error}") from error
 
 
-def _html(figure: Any, name: str) -> Markup:
-    """A figure as a part of the page. Plotly escapes what could end its script."""
-    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=name))
+def _html(figure: Any, name: str, buttons: bool = True) -> Markup:
+    """A figure as a part of the page, with or without a toolbar. Plotly escapes what could end its script."""
+    config = {**_CONFIG, "displayModeBar": None if buttons else False}
+    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=config, div_id=name))
 
 
 def _verdict(result: dg.AssetCheckResult) -> str:
@@ -101,5 +105,5 @@ def _figure(value: float) -> str:
 
 
 def _share(share: float) -> str:
-    """A share in percent; none is left empty, so that the others are seen."""
-    return "" if not share else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+    """A share in percent."""
+    return "0" if not share else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"

@@ -113,11 +113,14 @@ def stored_hours_of_keys(
     return {key: pd.DatetimeIndex(some, name="ts") for key, some in of_keys.items()}
 
 
-def last_stored_hour(connection: duckdb.DuckDBPyConnection, feature_key: str) -> pd.Timestamp | None:
-    """The newest hour that has a row, None if there is no row."""
+def last_stored_hour(
+    connection: duckdb.DuckDBPyConnection, feature_key: str, end: pd.Timestamp | None = None
+) -> pd.Timestamp | None:
+    """The newest hour up to `end` that has a row, None if there is no row."""
     if not has_features_table(connection):
         return None
-    hour = scalar(connection, f"SELECT max(ts) FROM {TABLE} WHERE feature_key = ?", [feature_key])
+    sql = f"SELECT max(ts) FROM {TABLE} WHERE feature_key = ? AND ts <= coalesce(?, TIMESTAMP 'infinity')"
+    hour = scalar(connection, sql, [feature_key, end])
     return None if hour is None else pd.Timestamp(hour)
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -32,13 +32,11 @@ def in_parts(
     read: Callable[[duckdb.DuckDBPyConnection, pd.DatetimeIndex], Part],
 ) -> list[Part]:
     """What `read` returns for each part of the hours, in their order; one part for each core at the same time."""
-
-    def read_part(start: int) -> Part:
-        with beside(connection) as cursor:
-            return read(cursor, hours[start : start + _ROWS_PER_PART])
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(read_part, range(0, len(hours), _ROWS_PER_PART)))
+    parts = [hours[start : start + _ROWS_PER_PART] for start in range(0, len(hours), _ROWS_PER_PART)]
+    with ExitStack() as cursors, ThreadPoolExecutor(os.cpu_count()) as pool:
+        # Made before any thread starts: a connection serves one thread at a time.
+        own = [cursors.enter_context(beside(connection)) for _ in parts]
+        return list(pool.map(read, own, parts))
 
 
 def parse_values(

@@ -16,7 +16,16 @@ from feature_backfill.errors import UserError
 from feature_backfill.hours import HOUR, partition_key
 from feature_backfill_tests.alerts.webhook import webhook
 from feature_backfill_tests.automation.ticks import Sensor
-from feature_backfill_tests.markets import GAP, LAST, TABLE, append_ohlcv, configure, execute, small_market
+from feature_backfill_tests.markets import (
+    GAP,
+    LAST,
+    TABLE,
+    append_ohlcv,
+    configure,
+    execute,
+    execute_on_target,
+    small_market,
+)
 from feature_backfill_tests.runs import run_range
 
 SECRET = "hush-hush-9f27"
@@ -143,6 +152,33 @@ def test_one_message_for_each_change_of_state(story):
     story.configure()
     assert story.look() == ["small: its YAML can be used again"]
     assert story.look() == []
+
+
+def test_whose_fault_it_is_that_rows_are_late(story):
+    assert story.backfill(last=LAST - 4 * HOUR)
+    (message,) = story.look_at_messages()
+    assert message["title"] == "small: no fresh row of short"
+    assert f"the features are late, 4 hours behind {TABLE}" in message["message"]
+    assert "has stopped" not in message["message"]
+    assert story.backfill()
+    assert story.look() == ["small: rows of short are fresh again"]
+    story.at(LAST + 5 * HOUR)
+    (message,) = story.look_at_messages()
+    assert f"{TABLE} has stopped: it ends at {LAST}, 4 hours behind" in message["message"]
+    assert "are late" not in message["message"]
+
+
+def test_a_row_in_the_future_is_not_fresh(story):
+    assert story.backfill()
+    assert story.look() == []
+    ahead = LAST + 6 * HOUR
+    execute_on_target(story.market, "UPDATE features SET ts = ? WHERE ts = ?", ahead, LAST)
+    story.at(LAST + 5 * HOUR)
+    (message,) = story.look_at_messages()
+    assert message["title"] == "small: no fresh row of short"
+    assert "1 row is of an hour that has not closed" in message["message"]
+    story.at(ahead + HOUR)
+    assert story.look() == ["small: rows of short are fresh again"]  # the hour has closed, and the file is as it was
 
 
 def test_what_changes_between_two_looks_is_one_message(story):

@@ -62,7 +62,8 @@ def test_an_empty_feature_set_begins_49_hours_back_and_new_rows_are_asked_for_on
     assert sensor.ranges() == []
     assert sensor.message == (
         f"nothing to do since {LAST - 48 * HOUR}, the first hour that this sensor watches: all 49 hours stored up to "
-        f"{LAST}; OHLCV goes back to 2025-01-01 00:00, 431 earlier hours are not stored: backfill them if you want them"
+        f"{LAST}; lookbacks are complete from 2025-01-02 23:00 on, 384 hours since then are not stored: "
+        "backfill them if you want them"
     )
     append_ohlcv(market, LAST + HOUR, 3)
     requests = sensor.tick()
@@ -229,7 +230,7 @@ def test_other_settings_are_looked_at_anew(instance, market, tmp_path):
 
 
 def test_a_cursor_stays_short_and_says_what_was_settled(instance, tmp_path):
-    impossible = small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 1000, "timeframes": ["1H"]}])
+    impossible = small_market(tmp_path, feature_sets=[{"key": "short", "base_hours": 300, "timeframes": ["1H"]}])
     sensor = Sensor(instance, build_definitions([impossible]), NAME)
     assert sensor.ranges() == []
     told = sensor.message

@@ -12,6 +12,8 @@ from feature_backfill_tests.runs import run_range
 pytestmark = pytest.mark.browser
 
 PANES = ["close_rsi_14_1H", "log_close_4H"]
+RANGE = "document.querySelector('#chart').layout.xaxis.range"
+WIDTH = "document.querySelector('#chart .main-svg').getBoundingClientRect().width"
 LIGHT_PAPER, DARK_PAPER = "rgb(255, 255, 255)", "rgb(20, 24, 31)"
 
 
@@ -85,4 +87,31 @@ def test_it_fits_a_phone_in_light_and_dark(opened, scheme, paper):
     assert page.locator("#chart .annotation-text").first.evaluate("e => getComputedStyle(e).fill") == ink
     page.get_by_role("link", name="Coverage").click()
     assert 0 <= page.locator("#coverage").bounding_box()["y"] < 80
+    assert messages == []
+
+
+def test_a_finger_scrolls_the_page_over_a_chart_and_zooms_nothing(opened):
+    page, messages, _ = opened(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.evaluate("document.querySelector('#candles').scrollIntoView({behavior: 'instant'})")
+    before, zoom = page.evaluate("scrollY"), page.evaluate(f"JSON.stringify({RANGE})")
+    touch = page.context.new_cdp_session(page)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": 200, "y": 700}]})
+    for y in range(680, 200, -40):
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": 200, "y": y}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function(f"scrollY > {before + 100}")
+    assert page.evaluate(f"JSON.stringify({RANGE})") == zoom
+    assert messages == []
+
+
+def test_charts_fit_the_paper_and_all_is_unfolded(opened):
+    page, messages, _ = opened(viewport={"width": 1440, "height": 900})
+    page.evaluate("document.querySelector('details').open = false")
+    width = page.evaluate(WIDTH)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_function(f"{WIDTH} === 680")
+    assert page.evaluate("document.querySelector('details').open")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"{WIDTH} === {width}")
+    assert not page.evaluate("document.querySelector('details').open")
     assert messages == []

@@ -56,9 +56,7 @@ def test_a_known_gap_is_no_finding_until_another_one_appears_or_it_is_filled(mar
     execute(market, f"DELETE FROM {TABLE} WHERE timestamp = ?", last + HOUR)
     found = look(known, "continuity")
     assert not found.passed
-    assert (
-        f"4 have no row in OHLCV, 1 of them in 1 gaps that are not known, the newest {last + HOUR}" in found.description
-    )
+    assert f"4 have no row in OHLCV, 1 of them in 1 gap that is not known, {last + HOUR}" in found.description
     assert metadata(found, "gaps") == [{"first": str(last + HOUR), "last": str(last + HOUR), "hours": 1}]
 
 
@@ -122,6 +120,31 @@ def test_old_rows_are_named_with_their_cause(market):
     assert metadata(found, "hours_behind") == metadata(found, "ohlcv_hours_behind") >= 3
     assert f"{TABLE} has stopped: it ends at {LAST - 3 * HOUR}" in found.description
     assert "are late" not in found.description
+
+
+def test_a_row_in_the_future_does_not_make_a_feature_set_fresh(market):
+    ahead = LAST + 1000 * HOUR
+    execute_on_target(market, "UPDATE features SET ts = ? WHERE ts = ?", ahead, LAST)
+    execute_on_target(market, "DELETE FROM features WHERE ts > ? AND ts <= ?", LAST - 3 * HOUR, LAST)
+    found = look(market, "freshness")
+    assert not found.passed
+    assert metadata(found, "rows_not_closed") == 1
+    assert f"the newest row is {LAST - 3 * HOUR}" in found.description
+    assert f"1 row is of an hour that has not closed, the newest {ahead:%Y-%m-%d %H:%M}" in found.description
+    execute_on_target(market, "DELETE FROM features WHERE ts <> ?", ahead)
+    (line,) = failures(executed(market, "freshness").all_events)
+    assert "has no row of a closed hour" in line
+
+
+def test_hours_that_cannot_be_computed_are_not_called_late(market):
+    execute_on_target(market, "DELETE FROM features WHERE ts > ?", LAST - 3 * HOUR)
+    execute(market, f"DELETE FROM {TABLE} WHERE timestamp = ?", LAST - 3 * HOUR)
+    found = look(market, "freshness")
+    assert not found.passed
+    assert "are late" not in found.description
+    assert (
+        f"the 3 hours of {TABLE} since cannot be computed; of the newest: after a gap: OHLCV lacks" in found.description
+    )
 
 
 def test_the_patience_of_freshness_is_that_of_the_schedule(market):

@@ -11,7 +11,16 @@ from feature_backfill_tests.markets import configure, small_market
 
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("feature-backfill stat", {"status"}), ("feature-backfill status s", {"small"})],
+    [
+        ("feature-backfill stat", {"status"}),
+        ("feature-backfill status s", {"small"}),
+        ("feature-backfill report s", {"small"}),
+        ("feature-backfill fetch ", {"small", "--since", "-h", "--help"}),
+        ("feature-backfill check --market ", {"small"}),
+        ("feature-backfill export x.parquet --feature-key ", {"short"}),
+        ("feature-backfill report small --feature-key s", {"short"}),
+        ("feature-backfill report other --feature-key ", set()),
+    ],
 )
 def test_completion(tmp_path, line, words):
     configure(small_market(tmp_path), tmp_path / "configs")

@@ -23,6 +23,12 @@ def configured(market, tmp_path, monkeypatch, capsys):
 def test_it_writes_a_file_and_says_where(configured, capsys):
     assert run(*window(FIRST, FIRST + 99 * HOUR), where=()) == DONE
     capsys.readouterr()
+    assert (
+        main(["report", "small", "--features", "close_rsi_14_1H", "log_close_4H", "--out", "out/r.html"])
+        == BAD_ARGUMENTS
+    )
+    assert f"no folder {configured / 'out'} for the report; create it" in capsys.readouterr().err
+    (configured / "out").mkdir()
     assert main(["report", "small", "--features", "close_rsi_14_1H", "log_close_4H", "--out", "out/r.html"]) == DONE
     said = capsys.readouterr().out
     file = configured / "out" / "r.html"

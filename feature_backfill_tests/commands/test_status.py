@@ -14,7 +14,7 @@ from feature_backfill.commands.shared.overview import overviews
 from feature_backfill.definitions import build_definitions
 from feature_backfill.hours import last_closed_hour
 from feature_backfill_tests.holders import held_by_another_process
-from feature_backfill_tests.markets import FIRST, LAST, configure, execute, ohlcv_of, small_market
+from feature_backfill_tests.markets import FIRST, LAST, configure, execute, execute_on_target, ohlcv_of, small_market
 from feature_backfill_tests.runs import run_range
 
 BEHIND = int((last_closed_hour() - LAST) / pd.Timedelta(hours=1))
@@ -51,7 +51,7 @@ def objects(capsys, *arguments):
 def test_every_market_is_a_line_and_what_cannot_be_used_says_so(good, capsys):
     capsys.readouterr()
     assert main(["status"]) == 0
-    heading, _, with_rows, without, broken = lines(capsys)
+    heading, _, with_rows, without, broken, unmade = lines(capsys)
     assert " ".join(heading.split()) == "market feature key hours newest (UTC) behind missing stale last check"
     assert " ".join(with_rows.split()) == (
         f"good short 382 2025-01-20 20:00 {BEHIND + 3:,} (OHLCV {BEHIND:,})"
@@ -61,6 +61,25 @@ def test_every_market_is_a_line_and_what_cannot_be_used_says_so(good, capsys):
         "new short 0 nothing stored - 385 can be computed, 47 warm-up, 47 after a gap, 1 no row in OHLCV ? ?"
     )
     assert broken.startswith("bad does not run: ") and "first_hour" in broken
+    unmade_target = good.target_database.parents[1] / "new" / "features.duckdb"
+    assert unmade == f"new: {unmade_target} does not exist yet; the first run makes it"
+
+
+def test_a_row_of_an_hour_that_has_not_closed_does_not_hide_how_late_the_others_are(good, capsys):
+    ahead = last_closed_hour() + pd.Timedelta(days=30)
+    execute_on_target(good, "INSERT INTO features SELECT feature_key, ?, features, now() FROM features LIMIT 1", ahead)
+    capsys.readouterr()
+    assert main(["status", "good"]) == 0
+    _, _, line, remark = lines(capsys)
+    assert " ".join(line.split()).startswith(f"good short 383 2025-01-20 20:00 {BEHIND + 3:,} (OHLCV")
+    assert remark.startswith(
+        f"short of good: 1 row is of an hour that has not closed, the newest {ahead:%Y-%m-%d %H:%M}"
+    )
+    (line,) = objects(capsys, "good")
+    assert (line["newest"], line["hours_not_closed"]) == ("2025-01-20T20:00:00", 1)
+    standing = standing_of(good, good.feature_sets[0])
+    assert standing.hours_behind == BEHIND + 3
+    assert list(standing.ahead) == [ahead]
 
 
 def test_the_reasons_are_those_of_a_plan(good):
@@ -90,6 +109,7 @@ def test_a_program_reads_the_same(good, instance, capsys):
         "hours": 382,
         "oldest": "2025-01-02T23:00:00",
         "newest": "2025-01-20T20:00:00",
+        "hours_not_closed": 0,
         "hours_behind": BEHIND + 3,
         "ohlcv_hours_behind": BEHIND,
         "missing": {"can be computed": 3, "warm-up": 47, "after a gap": 47, "no row in OHLCV": 1},
@@ -160,6 +180,57 @@ def test_records_of_dagster_that_cannot_be_read_leave_the_rest(good, instance, d
 def test_without_records_of_dagster_nothing_is_known_of_checks(home, capsys):
     assert main(["status", "new"]) == 0
     assert lines(capsys)[-1].startswith("nothing is known of checks: Dagster keeps no SQLite event log in ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("storage:\n  postgres: {postgres_url: {env: URL}}\n", "keeps its records in postgres; look at the UI"),
+        (
+            "event_log_storage: {module: feature_backfill.event_log_postgres, class: BatchedPostgresEventLogStorage}\n",
+            "keeps its records in BatchedPostgresEventLogStorage",
+        ),
+        ("storage: [\n", "dagster.yaml cannot be read: "),
+        ("event_log_storage: {module: x}\n", "dagster.yaml cannot be read: "),
+    ],
+)
+def test_the_checks_of_an_event_log_that_is_no_longer_used_are_not_shown(
+    good, instance, dagster_home, capsys, settings, said
+):
+    report_ohlcv(instance, good, pd.DatetimeIndex(ohlcv_of(good)["timestamp"])[:1])
+    assert (dagster_home / "history" / "runs" / "index.db").exists()
+    (dagster_home / "dagster.yaml").write_text(settings)
+    capsys.readouterr()
+    assert main(["status", "good"]) == 0
+    last = lines(capsys)[-1]
+    assert last.startswith("nothing is known of checks: ") and said in last
+
+
+def test_two_files_of_one_name_are_one_line(home, capsys):
+    text = (home / "configs" / "good.yaml").read_text()
+    (home / "configs" / "again.yaml").write_text(text)
+    for command in ("status", "list"):
+        assert main([command]) == 0
+        said = lines(capsys)
+        assert len(said) == len(set(said))
+
+
+def test_what_is_too_much_is_said_of_the_command(home, capsys):
+    with pytest.raises(SystemExit):
+        main(["status", "good", "new"])
+    assert capsys.readouterr().err == (
+        "feature-backfill status: unrecognized arguments: new; see feature-backfill status --help\n"
+    )
+
+
+def test_a_program_reads_what_is_configured(home, capsys):
+    assert main(["list", "--json"]) == 0
+    good, new, bad = json.loads(capsys.readouterr().out)
+    assert (good["market"], good["error"], bad["market"]) == ("good", None, "bad")
+    assert good["target_database"] == str(home / "good" / "features.duckdb")
+    (feature_set,) = new["feature_sets"]
+    assert (feature_set["feature_key"], feature_set["features"], feature_set["base_hours"]) == ("short", 220, 48)
+    assert tuple(good) == tuple(bad) and "first_hour" in bad["error"]
 
 
 def test_list_names_what_is_configured(home, capsys):

@@ -61,7 +61,7 @@ def test_the_states_add_up_to_the_stretch(gone, bad, stored, closed):
 
 def test_hours_behind_are_behind_the_clock():
     closed = LAST + 1000 * HOUR
-    now = Standing(hour(90), hour(190), closed, LAST, counted(OHLCV, span(90, 190)), span(23, 89))
+    now = Standing(hour(90), hour(190), closed, LAST, counted(OHLCV, span(90, 190)), span(23, 89), (), span(0, 0)[:0])
     assert (now.hours_behind, now.ohlcv_hours_behind) == (1009, 1000)
     assert now.lost.empty, "what lies before the oldest row is the operator's choice"
 

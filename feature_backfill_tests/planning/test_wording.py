@@ -30,7 +30,7 @@ def test_a_dry_run_lists_the_first_hours_and_the_reasons():
     every = dry_run_lines(SET, "the range", PLAN, verbose=True)
     assert every[1:14] == [f"  {hour}" for hour in PLAN.compute]
     assert every[14:] == lines[12:] == skip_lines(PLAN.impossible)
-    assert lines[12].startswith(f"skipped 1 hours, no row in OHLCV: {hour(100)} .. {hour(100)} (OHLCV lacks")
+    assert lines[12].startswith(f"skipped 1 hour, no row in OHLCV: {hour(100)} .. {hour(100)} (OHLCV lacks")
     assert lines[13] == f"skipped 23 hours, after a gap: {hour(101)} .. {hour(123)} ({AFTER_GAP})"
 
 

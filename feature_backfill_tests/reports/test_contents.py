@@ -55,8 +55,12 @@ def test_why_ohlcv_lacks_an_hour_is_said_where_it_is_known(market, feature_set):
     assert reasons[GAP].endswith("(1 hour); the exchange does not have it")
     assert "exchange" not in reasons[GAP + HOUR]
     known = market.model_copy(update={"known_gaps": (KnownGap(first=GAP, last=GAP + HOUR, note="it was down"),)})
-    reasons = contents_of(known, feature_set, Choice(), []).coverage.reasons
+    coverage = contents_of(known, feature_set, Choice(), []).coverage
+    reasons = coverage.reasons
     assert reasons[GAP].endswith("(1 hour); a known gap: it was down")
+    assert coverage.noted == ["2025-01-11 05:00 (1 hour): a known gap: it was down"]
+    assert coverage.texts.loc[GAP.hour, GAP.normalize()] == "absent; a known gap: it was down"
+    assert coverage.texts.loc[GAP.hour + 1, GAP.normalize()] == "skipped"
     assert "known gap" not in reasons[GAP + HOUR]  # it has its row
 
 
@@ -122,12 +126,19 @@ def test_the_rest_is_what_the_project_says_elsewhere(contents):
     ("panes", "message"),
     [
         (["nonsense"], "no such feature under the key short: nonsense"),
-        (["close_rsi_14_1H", "x0", "x1"], "short: x0, x1; it has"),
+        (["close_rsi_14_1H", "x0", "x1"], "short: x0; it has"),
+        (["close_rsi14_4H"], r"short: close_rsi14_4H; did you mean close_rsi_14_4H"),
+        (["nothing_*"], r"short: nothing_\*; "),
     ],
 )
 def test_an_unknown_feature_is_named(market, feature_set, panes, message):
     with pytest.raises(UserError, match=message):
         contents_of(market, feature_set, Choice(panes=panes), [])
+
+
+def test_features_are_chosen_by_patterns_too(market, feature_set):
+    chosen = contents_of(market, feature_set, Choice(panes=["close_rsi_14_*", "close_rsi_14_4H"]), []).candles.features
+    assert list(chosen.columns) == ["close_rsi_14_1H", "close_rsi_14_4H"]
 
 
 def test_too_many_panes_are_refused(market, feature_set):

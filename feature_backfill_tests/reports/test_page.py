@@ -33,7 +33,7 @@ def test_the_page_needs_nothing_from_elsewhere(contents):
     outside_scripts = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert outside_scripts.count("<section") == 6
     assert not re.search(r"\ssrc=|url\(|https?:", outside_scripts)
-    assert page.count("<script") == 4  # Plotly, and three figures
+    assert page.count("<script") == 5  # Plotly, three figures, and what cannot be told in them
 
 
 def test_names_and_texts_are_escaped(contents):
@@ -41,7 +41,9 @@ def test_names_and_texts_are_escaped(contents):
     checks = [(HOSTILE, contents.checks[0][1]._replace(description=HOSTILE))]
     candles = replace(contents.candles, features=contents.candles.features.set_axis([HOSTILE, *"xyz"], axis=1))
     correlations = pd.DataFrame({pd.Timestamp("2025-01-01"): [0.5]}, [HOSTILE])
-    coverage = Coverage(contents.coverage.states, contents.coverage.reasons.map(lambda _: HOSTILE))
+    coverage = Coverage(
+        contents.coverage.states, contents.coverage.reasons.map(lambda _: HOSTILE), contents.coverage.notes
+    )
     page = page_of(
         replace(
             contents,
@@ -73,12 +75,40 @@ def test_a_page_of_years_has_a_bounded_size(contents):
     months = pd.date_range("2024-01-01", periods=28, freq="MS")
     long = replace(
         contents,
-        coverage=Coverage(states, reasons[states > 0]),
+        coverage=Coverage(states, reasons[states > 0], reasons[:0]),
         candles=candles,
         lines=feature_lines(features),
         correlations=pd.DataFrame(random.random((440, 28)), features.columns, months),
     )
     assert len(page_of(long).encode()) < 7e6
+
+
+def test_what_cannot_be_compared_says_so(contents):
+    page = page_of(contents)
+    assert "No distribution is compared: that takes 168 values" in page
+    assert "A PSI that exceeds it" not in page
+    assert 'id="correlations"' in page
+    without = page_of(replace(contents, correlations=pd.DataFrame()))
+    assert "no month has 168 rows" in without
+    assert 'id="correlations"' not in without.partition("</script>")[2]
+    nothing = contents.candles.features.assign(**{contents.candles.features.columns[0]: np.nan})
+    assert ": no value in these hours" in page_of(
+        replace(contents, candles=replace(contents.candles, features=nothing))
+    )
+
+
+def test_a_row_of_an_hour_that_has_not_closed_is_told(contents):
+    ahead = pd.DatetimeIndex(["2099-01-01"])
+    page = page_of(replace(contents, standing=replace(contents.standing, ahead=ahead)))
+    assert "1 row is of an hour that has not closed, the newest 2099-01-01 00:00" in page
+    assert "not closed, the newest" not in page_of(contents)
+
+
+def test_what_is_drawn_and_what_scrolls_has_a_name(contents):
+    page = page_of(contents).rpartition("<header>")[2]
+    assert page.count('role="group" aria-label=') == 2
+    assert page.count('tabindex="0" role="region" aria-label=') == page.count('tabindex="0"') == 2
+    assert page.count("<th ") == page.count("<th scope=")
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from feature_backfill.commands.arguments.completion import market_names
+from feature_backfill.commands.arguments.completion import completed, feature_keys, market_names
 from feature_backfill.commands.shared.defaults import DEFAULT_TABLE
 
 _COLUMN: dict[str, Any] = {
@@ -20,15 +20,16 @@ _COLUMN: dict[str, Any] = {
 def _add_databases(command: argparse.ArgumentParser, many_markets: bool = False) -> None:
     where = command.add_argument_group("where", "Without --duckdb the market comes from the YAML files of configs/.")
     if many_markets:
-        where.add_argument(
+        market = where.add_argument(
             "--market",
             action="append",
             help="market of configs/; given more than once, or without --feature-key: the history of all its feature "
             "sets, of as many markets at once as there are cores",
-        ).completer = market_names  # type: ignore[attr-defined]
+        )
         where.add_argument("--all", action="store_true", help="the same, for every market of configs/")
     else:
-        where.add_argument("--market", help="market of configs/, if several have the feature key")
+        market = where.add_argument("--market", help="market of configs/, if several have the feature key")
+    completed(market, market_names)
     where.add_argument(
         "--duckdb", type=Path, help="database of the OHLCV table; opened read-only unless it holds the features too"
     )
@@ -55,7 +56,7 @@ def _add_feature_set(command: argparse.ArgumentParser) -> None:
 
 def add_run(command: argparse.ArgumentParser) -> None:
     """Of `run`."""
-    command.add_argument("--feature-key", help="key under which the rows are stored")
+    completed(command.add_argument("--feature-key", help="key under which the rows are stored"), feature_keys)
     _add_databases(command, many_markets=True)
     _add_feature_set(command)
     hours = command.add_argument_group(
@@ -78,7 +79,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
 
 def add_recompute_stale(command: argparse.ArgumentParser) -> None:
     """Of `recompute-stale`."""
-    command.add_argument("--feature-key", required=True, help="key of the rows")
+    completed(command.add_argument("--feature-key", required=True, help="key of the rows"), feature_keys)
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--dry-run", action="store_true", help="say which hours are stale, write nothing")
@@ -88,15 +89,21 @@ def add_selftest(command: argparse.ArgumentParser) -> None:
     """Of `selftest`."""
     _add_databases(command)
     _add_feature_set(command)
-    command.add_argument("--compare-key", required=True, help="key whose stored rows are compared with")
-    command.add_argument("--feature-key", default="selftest", help="key of the test rows, which are kept nowhere")
+    completed(
+        command.add_argument("--compare-key", required=True, help="key whose stored rows are compared with"),
+        feature_keys,
+    )
+    completed(
+        command.add_argument("--feature-key", default="selftest", help="key of the test rows, which are kept nowhere"),
+        feature_keys,
+    )
     command.add_argument("--start", help="first hour; without it 24 hours before the end")
     command.add_argument("--end", help="last hour; without it the last one stored under --compare-key")
 
 
 def add_check(command: argparse.ArgumentParser) -> None:
     """Of `check`."""
-    command.add_argument("--feature-key", required=True, help="key of the rows")
+    completed(command.add_argument("--feature-key", required=True, help="key of the rows"), feature_keys)
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--json", action="store_true", help="print the findings as a JSON list")
@@ -116,7 +123,10 @@ def add_check_features(command: argparse.ArgumentParser) -> None:
 
 def add_repair(command: argparse.ArgumentParser) -> None:
     """Of `repair`."""
-    command.add_argument("--feature-key", help="the market that has this key; without it all of configs/")
+    completed(
+        command.add_argument("--feature-key", help="the market that has this key; without it all of configs/"),
+        feature_keys,
+    )
     _add_databases(command)
     _add_feature_set(command)
     command.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")

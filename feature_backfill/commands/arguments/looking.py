@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from feature_backfill.commands.arguments.completion import market_names
+from feature_backfill.commands.arguments.completion import completed, market_names
 
 Commands = Any
 """What argparse gives for add_subparsers, whose class it does not make public."""
@@ -12,7 +12,8 @@ Commands = Any
 def add_looking_commands(commands: Commands) -> None:
     """Add these commands to those of the command line."""
     _add_status(commands.add_parser("status", help="how every feature set stands: stored, behind, missing, checked"))
-    commands.add_parser("list", help="what configs/ describes: markets, their OHLCV, feature keys")
+    listing = commands.add_parser("list", help="what configs/ describes: markets, their OHLCV, feature keys")
+    listing.add_argument("--json", action="store_true", help="print a JSON list with an object for each market")
     _add_market(
         commands.add_parser("alert-test", help="send a test message to each target of alerts.yaml"),
         "market whose targets get the message (all targets)",
@@ -26,4 +27,4 @@ def _add_status(command: argparse.ArgumentParser) -> None:
 
 def _add_market(command: argparse.ArgumentParser, about: str) -> None:
     argument = command.add_argument("market", nargs="?", metavar="MARKET", help=about)
-    argument.completer = market_names  # type: ignore[attr-defined]
+    completed(argument, market_names)

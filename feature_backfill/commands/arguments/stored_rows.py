@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from feature_backfill.commands.arguments.completion import completed, feature_keys
+
 
 def _add_target(command: argparse.ArgumentParser, required: bool = True) -> None:
     """Where the rows are."""
@@ -21,7 +23,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write DIR/KEY/2025-01.parquet and so on, of whole months, and only those that are new or changed",
     )
-    command.add_argument("--feature-key", required=True, help="key of the rows")
+    completed(command.add_argument("--feature-key", required=True, help="key of the rows"), feature_keys)
     _add_target(command, required=False)
     command.add_argument("--duckdb", type=Path, help="database of OHLCV and features, if they are in one")
     command.add_argument("--start", help="first hour; without it the first stored")
@@ -38,7 +40,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 def add_view(command: argparse.ArgumentParser) -> None:
     """Of `view`."""
     command.add_argument("view", metavar="NAME", help="view to create, or to replace")
-    command.add_argument("--feature-key", required=True, help="key of the rows")
+    completed(command.add_argument("--feature-key", required=True, help="key of the rows"), feature_keys)
     _add_target(command, required=False)
     command.add_argument("--duckdb", type=Path, help="database of OHLCV and features, if they are in one")
 
@@ -56,7 +58,10 @@ def add_forget_ohlcv(command: argparse.ArgumentParser) -> None:
 
 def add_retire_key(command: argparse.ArgumentParser) -> None:
     """Of `retire-key`."""
-    command.add_argument("--feature-key", required=True, help="key whose rows are moved to the replaced rows")
+    completed(
+        command.add_argument("--feature-key", required=True, help="key whose rows are moved to the replaced rows"),
+        feature_keys,
+    )
     _add_target(command)
 
 
@@ -64,7 +69,7 @@ def add_prune(command: argparse.ArgumentParser) -> None:
     """Of `prune`."""
     command.add_argument("--before", required=True, help="time (UTC); rows that were replaced earlier are dropped")
     _add_target(command)
-    command.add_argument("--feature-key", help="key of the rows (all)")
+    completed(command.add_argument("--feature-key", help="key of the rows (all)"), feature_keys)
 
 
 def add_convert(command: argparse.ArgumentParser) -> None:

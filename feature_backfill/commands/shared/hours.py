@@ -117,7 +117,7 @@ def _newest_stored(market: Market, feature_set: FeatureSet) -> pd.Timestamp | No
     if not exists(market.target):
         return None
     with connect(market.target, read_only=True) as connection:
-        return last_stored_hour(connection, feature_set.key)
+        return last_stored_hour(connection, feature_set.key, last_closed_hour())
 
 
 def _listed(market: Market, hours: pd.DatetimeIndex) -> Selection:

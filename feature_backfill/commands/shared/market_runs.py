@@ -8,9 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from feature_backfill.commands.shared.history_elsewhere import fill_elsewhere
@@ -19,6 +16,7 @@ from feature_backfill.commands.shared.instance import dagster_instance
 from feature_backfill.commands.shared.market import market_named
 from feature_backfill.commands.shared.market_pool import in_processes, progress_of
 from feature_backfill.commands.shared.market_worker import Outcome, Task
+from feature_backfill.commands.shared.tables import Column, console, print_rows
 from feature_backfill.config import Market, Markets, read_markets
 from feature_backfill.dagster_internals.launched import launches_elsewhere
 from feature_backfill.dagster_internals.orphans import end_orphans
@@ -33,9 +31,6 @@ OF_ONE_FEATURE_SET = (
 
 OF_THIS_MACHINE = ("start", "end", "at_most", "overwrite")
 """Flags of runs that are not requested by the sensor."""
-
-PIPE_WIDTH = 250
-"""Columns of the summary where nobody says how wide the output is."""
 
 
 def run_markets(options: argparse.Namespace) -> int:
@@ -108,25 +103,25 @@ def _asked(options: argparse.Namespace, markets: Markets) -> Sequence[Market]:
 
 
 def _print_summary(outcomes: Sequence[Outcome], task: Task, seconds: float) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
     done = "to compute" if task.dry_run else "computed"
-    table = Table("market", "feature key", box=SIMPLE_HEAD, pad_edge=False)
-    for column in (done, "kept", "cannot be computed", "no row in OHLCV", "seconds"):
-        table.add_column(column, justify="right")
+    numbers = [Column(title, right=True) for title in ("kept", "cannot be computed", "no row in OHLCV", "seconds")]
+    columns = (Column("market"), Column("feature key"), Column(done, right=True, text=True), *numbers)
+    rows = []
     for outcome in outcomes:
-        for place, fields in enumerate(outcome.feature_sets):
-            first = (outcome.market, f"{outcome.seconds:.1f}") if place == 0 else ("", "")
-            table.add_row(first[0], *_cells(fields, task), first[1])
+        seconds_of = [f"{outcome.seconds:.1f}", *("" for _ in outcome.feature_sets)]
+        rows += [
+            [Text(outcome.market), *_cells(fields, task), Text(of_market)]
+            for fields, of_market in zip(outcome.feature_sets, seconds_of, strict=False)
+        ]
         if outcome.error:
-            table.add_row("" if outcome.feature_sets else outcome.market, Text("failed, see below", "bold red"))
-    console.print(table)
+            rows.append([Text(outcome.market), Text("failed, see below", "bold red")])
+    out = console()
+    print_rows(out, columns, rows, once=1)
     every = [fields for outcome in outcomes for fields in outcome.feature_sets]
-    rows = sum(_rows(fields, task) for fields in every)
-    rate = f", {rows / seconds:,.0f} a second with everything recorded" if rows and not task.dry_run else ""
-    console.print(
-        f"{done} {rows:,} rows of {len(every)} feature sets of {len(outcomes)} markets in {seconds:.1f} s{rate}",
+    made = sum(_rows(fields, task) for fields in every)
+    rate = f", {made / seconds:,.0f} a second with everything recorded" if made and not task.dry_run else ""
+    out.print(
+        f"{done} {made:,} rows of {len(every)} feature sets of {len(outcomes)} markets in {seconds:.1f} s{rate}",
         highlight=False,
     )
 

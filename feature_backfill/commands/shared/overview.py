@@ -4,7 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from feature_backfill.commands.shared.defaults import LOCAL_HOME
-from feature_backfill.config import Market, checks_name
-from feature_backfill.dagster_internals.check_records import INDEX, LastChecks, last_checks
+from feature_backfill.config import Lake, Market, checks_name
+from feature_backfill.dagster_internals.check_records import INDEX, LastChecks, last_checks, other_event_log
 from feature_backfill.engine.bars import HourlyRows, Integers, epoch_hours, timestamps
 from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import hour_range, last_closed_hour
 from feature_backfill.planning.counting import HourCounts, count_missing
-from feature_backfill.planning.standing import hours_between, whole_stretch
+from feature_backfill.planning.standing import hours_between, split_at, whole_stretch
 from feature_backfill.store.database import connect
 from feature_backfill.store.features import stored_hours_of_keys
 from feature_backfill.store.ohlcv import read_ohlcv, sound_hours
@@ -38,9 +38,10 @@ Checks = Mapping[tuple[str, ...], LastChecks]
 class Overview:
     """How a feature set stands. Hours are UTC-naive; what is not known is None.
 
-    hours: that are stored. oldest, newest: of them. behind: hours from the newest stored one to the last closed hour by
-    the clock; ohlcv_behind: from the end of OHLCV to it. missing: the hours of OHLCV that are not stored, by why.
-    checks: the last ones of the feature set, ohlcv_checks: of its OHLCV. error: why the files could not be looked at.
+    hours: that are stored. oldest, newest: of those that have closed; ahead: the others, ascending. behind: hours from
+    the newest to the last closed hour by the clock; ohlcv_behind: from the end of OHLCV to it. missing: the hours of
+    OHLCV that are not stored, by why. no_target: the target database, if it is still to be made. checks: the last ones
+    of the feature set, ohlcv_checks: of its OHLCV. error: why the files could not be looked at.
     """
 
     market: str
@@ -48,6 +49,8 @@ class Overview:
     hours: int | None = None
     oldest: pd.Timestamp | None = None
     newest: pd.Timestamp | None = None
+    ahead: pd.DatetimeIndex = field(default_factory=lambda: NO_HOURS)
+    no_target: Path | Lake | None = None
     behind: int | None = None
     ohlcv_behind: int | None = None
     missing: HourCounts | None = None
@@ -65,6 +68,8 @@ class Overview:
 def known_checks() -> tuple[Checks, str | None]:
     """What is known of the last checks, by the asset that carries them, and why it may not be all; None if it is."""
     home = Path(os.environ.get("DAGSTER_HOME", "").strip() or LOCAL_HOME).expanduser().absolute()
+    if elsewhere := other_event_log(home):
+        return {}, f"nothing is known of checks: {elsewhere}"
     if not (home / INDEX).exists():
         return {}, f"nothing is known of checks: Dagster keeps no SQLite event log in {home}"
     try:
@@ -95,13 +100,15 @@ def _of_market(market: Market, checks: Checks) -> Iterator[Overview]:
     whole = None if ends is None else whole_stretch(market.first_hour, ends, closed)
     hours = epoch_hours(NO_HOURS if whole is None else hour_range(*whole))
     for feature_set in market.feature_sets:
-        known = stored[feature_set.key]
+        known, ahead = split_at(stored[feature_set.key], closed)
         yield Overview(
             market=market.name,
             key=feature_set.key,
-            hours=len(known),
+            hours=len(known) + len(ahead),
             oldest=known[0] if len(known) else None,
             newest=known[-1] if len(known) else None,
+            ahead=ahead,
+            no_target=None if exists(market.target) else market.target,
             behind=hours_between(known[-1], closed) if len(known) else None,
             ohlcv_behind=None if ends is None else hours_between(ends[1], closed),
             missing=count_missing(_without(hours, known), feature_set, rows),
