@@ -74,7 +74,16 @@ def build_definitions(markets: Sequence[Market], progress: ProgressListener | No
         resources={"progress": progress or ProgressListener(), TARGETS: target_databases()},
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(*market_definitions, rest)
+    return dg.Definitions.merge(*market_definitions, rest, _lake_definitions(markets))
+
+
+def _lake_definitions(markets: Sequence[Market]) -> dg.Definitions:
+    """The upkeep of lakes, if a market has one."""
+    in_lakes = [market for market in markets if isinstance(market.target, Lake)]
+    if not in_lakes:
+        return dg.Definitions()
+    maintenance = maintenance_job(in_lakes)
+    return dg.Definitions(jobs=[maintenance], schedules=[maintenance_schedule(maintenance)])
 
 
 def _bringing_job(market: Market) -> dg.JobDefinition | None:
@@ -98,10 +107,6 @@ def _market_definitions(market: Market, bringing: dg.JobDefinition | None) -> dg
     jobs += [checking, reporting]
     schedules = [checks_schedule(market, checking), report_schedule(market, reporting)]
     schedules += [fetch_schedule(market, bringing)] if fetched and bringing else []
-    if isinstance(market.target, Lake):
-        maintenance = maintenance_job(market, market.target)
-        jobs.append(maintenance)
-        schedules.append(maintenance_schedule(market, maintenance))
     for feature_set in market.feature_sets:
         job = backfill_job(market, feature_set)
         jobs.append(job)

@@ -1,14 +1,19 @@
-"""The daily job that maintains a market's lake. A market with a DuckDB file has none."""
+"""The daily job that maintains the lakes of markets. There is none where all markets have DuckDB files."""
+
+from collections.abc import Sequence
 
 import dagster as dg
 from pydantic import Field
 
 from feature_backfill.assets.failures import user_errors_fail_the_step
+from feature_backfill.automation.named import markets_named
 from feature_backfill.config import Lake, Market
+from feature_backfill.errors import ErrorsNoted
 from feature_backfill.store.database import connect
 from feature_backfill.store.maintenance import Maintained, maintain_lake
 from feature_backfill.store.targets import exists
 
+JOB = "maintain"
 KEEP_DAYS = 7
 CRON = "50 1 * * *"
 
@@ -16,6 +21,7 @@ CRON = "50 1 * * *"
 class MaintenanceConfig(dg.Config):
     """Options of the maintenance."""
 
+    markets: list[str] = Field(default=[], description="Names of markets with a lake. Empty: all.")
     keep_days: int = Field(default=KEEP_DAYS, ge=0, description="Snapshots younger than so many days are kept.")
 
 
@@ -27,36 +33,44 @@ def maintain(lake: Lake, keep_days: int = KEEP_DAYS) -> Maintained | None:
         return maintain_lake(connection, keep_days)
 
 
-def maintenance_job(market: Market, lake: Lake) -> dg.JobDefinition:
-    """`<market>__maintenance`. It waits for whoever writes; who reads does not notice it."""
-    name = f"{market.name}__maintenance"
+def maintenance_job(markets: Sequence[Market]) -> dg.JobDefinition:
+    """Maintains one lake after the other. It waits for whoever writes; who reads does not notice it.
 
-    @dg.op(name=f"{name}_op", out=dg.Out(dg.Nothing))
-    def maintenance_op(context: dg.OpExecutionContext, config: MaintenanceConfig) -> None:
+    markets: that have a lake.
+    """
+
+    @dg.op(name=f"{JOB}_op", out=dg.Out(dg.Nothing))
+    def maintain_op(context: dg.OpExecutionContext, config: MaintenanceConfig) -> None:
+        errors = ErrorsNoted()
         with user_errors_fail_the_step():
-            context.log.info(str(maintain(lake, config.keep_days) or f"nothing is stored in {lake} yet"))
+            for market in markets_named(markets, config.markets):
+                with errors.noted():
+                    assert isinstance(market.target, Lake)
+                    done = maintain(market.target, config.keep_days)
+                    context.log.info(f"{market.name}: {done or 'nothing is stored yet'}")
+            errors.raise_all()
 
     @dg.job(
-        name=name,
+        name=JOB,
         description=(
-            f"Maintains the lake of {market.name}: moves new rows from the catalog to Parquet files, merges small "
-            "files, expires old snapshots, and deletes files that nobody needs any more. Changes no row."
+            "Maintains the lakes of markets: moves new rows from the catalog to Parquet files, merges small files, "
+            "expires old snapshots, and deletes files that nobody needs any more. Changes no row."
         ),
         executor_def=dg.in_process_executor,
     )
-    def maintenance() -> None:
-        maintenance_op()
+    def maintain_lakes() -> None:
+        maintain_op()
 
-    return maintenance
+    return maintain_lakes
 
 
-def maintenance_schedule(market: Market, job: dg.JobDefinition) -> dg.ScheduleDefinition:
+def maintenance_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     """Runs the job once a day."""
     return dg.ScheduleDefinition(
-        name=f"{market.name}__maintenance_daily",
+        name="maintain_daily",
         job=job,
         cron_schedule=CRON,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Maintains the lake of {market.name} once a day.",
+        description="Maintains the lakes of all markets once a day.",
     )

@@ -46,7 +46,7 @@ from feature_backfill.errors import UserError
 from feature_backfill.hours import hour_range
 
 LONGEST_LOOKBACK_HOURS = 24 * 366
-OTHER_JOBS = ("checks", "fetch", "import_files", "maintenance", "report")
+OTHER_JOBS = ("checks", "fetch", "import_files", "report")
 """Names of the jobs that a market has in addition to those of its feature sets. No slug may equal one of them."""
 
 

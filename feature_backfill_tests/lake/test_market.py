@@ -84,14 +84,12 @@ def test_checks_find_repeated_hours_and_an_overwrite_mends_them(instance, market
 def test_the_jobs_of_the_market_maintain_and_check_it(instance, market, file_market):
     assert run_range(instance, market, START, LAST).success
     definitions = build_definitions([market, file_market])
-    assert definitions.resolve_job_def("small__maintenance").execute_in_process(instance=instance).success
+    assert definitions.resolve_job_def("maintain").execute_in_process(instance=instance).success
     definitions.resolve_job_def("small__checks").execute_in_process(instance=instance, raise_on_error=False)
     key = checks_key(features_key(market, market.feature_sets[0]))
     made = instance.get_latest_materialization_event(key).asset_materialization
     assert made.metadata["uniqueness/hours_with_several_rows"].value == 0
-    names = {job.name for job in definitions.get_repository_def().get_all_jobs()}
-    assert "small__maintenance" in names
-    assert "of_file__maintenance" not in names
+    assert "maintain" not in build_definitions([file_market]).get_repository_def().job_names
 
 
 def test_the_commands_take_the_market_by_its_name(dagster_home, market, capsys):
