@@ -9,15 +9,14 @@ from feature_backfill.config.markets import CONFIGS_VARIABLE, BrokenMarket, Mark
 from feature_backfill.config.schema import (
     LONGEST_LOOKBACK_HOURS,
     OTHER_JOBS,
-    ExchangeSource,
     FeatureSet,
     HourlySchedule,
     KnownGap,
     Market,
-    OhlcvSource,
     asset_slug,
     checks_name,
 )
+from feature_backfill.config.sources import ExchangeSource, OhlcvSource
 
 __all__ = [
     "CONFIGS_VARIABLE",

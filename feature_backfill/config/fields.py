@@ -1,4 +1,4 @@
-"""What single values of a market's YAML may be: paths, hours, names, keys, links."""
+"""What sections and single values of a market's YAML may be: paths, hours, names, keys, links."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from feature_backfill.config.modules import search_modules_in
 from feature_backfill.engine.bars import COLUMNS
@@ -14,6 +14,12 @@ from feature_backfill.engine.timeframes import canonical_timeframes
 from feature_backfill.errors import UserError
 from feature_backfill.hours import EARLIEST, to_utc
 from feature_backfill.paths import absolute
+
+
+class Schema(BaseModel):
+    """A section of a YAML: no field but those it knows, and nothing changed once it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 def expanded(text: str) -> str:

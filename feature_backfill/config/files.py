@@ -10,14 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from feature_backfill.config.lake import Lake
-from feature_backfill.config.schema import (
-    SOURCES,
-    ColumnRules,
-    FeatureSet,
-    HourlySchedule,
-    KnownGap,
-    Market,
-)
+from feature_backfill.config.schema import FeatureSet, HourlySchedule, KnownGap, Market
+from feature_backfill.config.sources import SOURCES, ColumnRules
 from feature_backfill.config.target import TARGET_FIELDS
 from feature_backfill.errors import UserError
 

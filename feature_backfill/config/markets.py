@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_backfill.config.files import load_market
-from feature_backfill.config.schema import ExchangeSource, Market
+from feature_backfill.config.schema import Market
+from feature_backfill.config.sources import ExchangeSource
 from feature_backfill.errors import UserError
 
 CONFIGS_VARIABLE = "FEATURE_BACKFILL_CONFIGS"

@@ -6,24 +6,13 @@ import re
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StrictBool,
-    StringConstraints,
-    Tag,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Field, StrictBool, StringConstraints, ValidationInfo, model_validator
 
 from feature_backfill.config.feature_list import read_feature_list
 from feature_backfill.config.fields import (
-    ColumnName,
     ConfigPath,
     FeatureModules,
     Hour,
@@ -32,14 +21,16 @@ from feature_backfill.config.fields import (
     Missing,
     Name,
     Owner,
+    Schema,
     Timeframes,
 )
 from feature_backfill.config.lake import Lake
 from feature_backfill.config.modules import catalog_of, feature_module
+from feature_backfill.config.sources import Source
 from feature_backfill.config.target import Target, with_one_target
 from feature_backfill.contracts import KeyContract, ModuleIdentity, OhlcvIdentity
 from feature_backfill.engine.catalog import Catalog
-from feature_backfill.engine.columns import BarRule, Column, IfBad
+from feature_backfill.engine.columns import Column
 from feature_backfill.engine.lookback import Lookback
 from feature_backfill.engine.timeframes import DEFAULT_TIMEFRAMES
 from feature_backfill.errors import UserError
@@ -60,89 +51,7 @@ def checks_name(name: str) -> str:
     return f"{name}_checks"
 
 
-class _Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class ColumnRules(_Schema):
-    """What is made of a further hourly column.
-
-    bar: how the hours of a bar become its value; if_bad: whether an hour without a finite value has the hours that look
-    back on it skipped, or the features that read its bar null.
-    """
-
-    bar: BarRule
-    if_bad: IfBad
-
-
-class OhlcvSource(_Schema):
-    """An hourly OHLCV table with the columns timestamp, open, high, low, close and volume.
-
-    folder: CSV, Parquet, .zip and .csv.gz files in it are imported into the table whenever they appear or change.
-    Without a folder, somebody else fills the table and the project only reads it.
-    columns: further hourly columns of the table, by name, that features of a user's own read.
-    """
-
-    database: ConfigPath
-    table: Annotated[str, Field(min_length=1)]
-    folder: ConfigPath | None = None
-    columns: dict[ColumnName, ColumnRules] = {}
-
-    @property
-    def further_columns(self) -> tuple[Column, ...]:
-        """The further hourly columns, in the order of the YAML."""
-        return tuple(Column(name, rules.bar, rules.if_bad) for name, rules in self.columns.items())
-
-    @property
-    def origin(self) -> str:
-        """Who fills the table, in words."""
-        return "filled by somebody else" if self.folder is None else f"imported from the files of {self.folder}"
-
-
-class ExchangeSource(OhlcvSource):
-    """A table that is filled from an exchange: history from its archive of files, the rest from its API.
-
-    exchange, symbol: as ccxt spells them, such as binanceusdm and BTC/USDT:USDT.
-    refetch_hours: how many of the last hours each fetch asks for again, to find those that the exchange restated.
-    restated: what becomes of feature rows that rest on restated hours: they are shown as stale, or recomputed.
-    archive: where the exchange's files are: "auto" for those that are known, "none", or a base address.
-    api: a base address that takes the place of the exchange's own.
-    """
-
-    exchange: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    symbol: Annotated[str, Field(min_length=1)]
-    refetch_hours: Annotated[int, Field(ge=0, le=24 * 31, strict=True)] = 48
-    restated: Literal["show", "recompute"] = "show"
-    archive: Annotated[str, Field(pattern=r"^(auto|none|https?://.+)$")] = "auto"
-    api: HttpLink | None = None
-
-    @model_validator(mode="after")
-    def _only_the_exchange_fills_the_table(self) -> "ExchangeSource":
-        if self.folder is not None:
-            raise ValueError("a market has either an exchange or a folder; remove one of the two")
-        return self
-
-    @property
-    def origin(self) -> str:
-        """Who fills the table, in words."""
-        return f"fetched from {self.exchange}, {self.symbol}"
-
-
-SOURCES: dict[str, type[OhlcvSource]] = {"table": OhlcvSource, "exchange": ExchangeSource}
-"""The kinds of sources, by the tag that a wrong field's place has behind `source`."""
-
-
-def _kind_of_source(source: Any) -> str:
-    names_an_exchange = "exchange" in source if isinstance(source, dict) else isinstance(source, ExchangeSource)
-    return "exchange" if names_an_exchange else "table"
-
-
-Source = Annotated[
-    Annotated[OhlcvSource, Tag("table")] | Annotated[ExchangeSource, Tag("exchange")], Discriminator(_kind_of_source)
-]
-
-
-class HourlySchedule(_Schema):
+class HourlySchedule(Schema):
     """When a run by the clock computes the hour that has just closed, and how long it waits for that hour's OHLCV row.
 
     minute: past each hour; retries: how often the run looks again for a late row; wait_seconds: between two attempts.
@@ -153,7 +62,7 @@ class HourlySchedule(_Schema):
     wait_seconds: Annotated[float, Field(ge=0)] = 300
 
 
-class KnownGap(_Schema):
+class KnownGap(Schema):
     """Hours from first to last, both included, that OHLCV is known to lack, and why."""
 
     first: Hour
@@ -172,7 +81,7 @@ class KnownGap(_Schema):
         return hour_range(self.first, self.last)
 
 
-class FeatureSet(_Schema):
+class FeatureSet(Schema):
     """What is stored under one feature key.
 
     base_hours, buffer_hours: the lookback, see `lookback`; buffer hours only complete the oldest bar.
@@ -248,7 +157,7 @@ class FeatureSet(_Schema):
         )
 
 
-class Market(_Schema):
+class Market(Schema):
     """One market: its hourly OHLCV, its feature sets, and the target that holds everything derived from the OHLCV.
 
     target: a lake, or a DuckDB file, which the YAML calls target_database. The schema of a lake is by default named
@@ -267,7 +176,7 @@ class Market(_Schema):
     known_gaps: tuple[KnownGap, ...] = ()
     automatic: StrictBool = True
     owners: tuple[Owner, ...] = ()
-    links: dict[str, HttpLink] = {}
+    links: dict[str, HttpLink] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
