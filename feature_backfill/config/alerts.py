@@ -120,8 +120,8 @@ def _described(above: tuple[str | int, ...], error: ErrorDetails) -> str:
     location = (*above, *error["loc"])
     place = ".".join(map(str, location))
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list")
-    if location[0] in _MEANT and len(location) == 1 and error["type"] != "value_error":
-        message = f"give {_MEANT[str(location[0])]}"
+    if place in _MEANT:
+        message = f"give {_MEANT[place]}"
     if error["type"] == "extra_forbidden":
         model = AlertTarget if len(location) > 1 else Alerts
         message = f"unknown field; allowed are {', '.join(model.model_fields)}"
