@@ -43,10 +43,10 @@ from feature_backfill.config import (
     Lake,
     Market,
     Markets,
-    read_alerts,
     read_markets,
     remember,
     remembered,
+    usable_alerts,
 )
 from feature_backfill.errors import UserError
 from feature_backfill.reports.assets import report_asset
@@ -149,12 +149,16 @@ def _alerts_definitions(markets: Markets, shown: Sequence[ShownAsBroken]) -> dg.
     Raises UserError, where Dagster validates, if the file is broken.
     """
     try:
-        alerts = read_alerts(markets.folder)
+        alerts, refused = usable_alerts(markets.folder)
         if alerts is None:
             return dg.Definitions()
         if _is_validation():
             refuse_bad_addresses(alerts)
-        return dg.Definitions(sensors=[alerts_sensor(alerts, markets.valid, shown)])
+        if refused and _is_validation():
+            raise UserError(refused)
+        if refused:
+            logging.getLogger(__name__).error("%s; these targets are told of nothing", refused)
+        return dg.Definitions(sensors=[alerts_sensor(alerts, markets.valid, shown, refused)])
     except UserError as error:
         if _is_validation():
             raise

@@ -238,10 +238,15 @@ def report(*arguments: str, market: str = "small", yaml: str = YAML) -> Callable
 
 def alerts(target: str) -> Callable[[], list[str]]:
     """`check-config` where alerts.yaml has a target."""
+    return alerts_file(f"targets:\n  - {target}\n")
+
+
+def alerts_file(text: str) -> Callable[[], list[str]]:
+    """`check-config` beside an alerts.yaml."""
 
     def given() -> list[str]:
         described(YAML)()
-        Path("configs", "alerts.yaml").write_text(f"targets:\n  - {target}\n")
+        Path("configs", "alerts.yaml").write_text(text)
         return ["check-config"]
 
     return given
@@ -539,6 +544,9 @@ CASES = {
         Case("a variable that is not set", "targets.0.url: environment variable NOT_SET is not set", alerts("{name: a, url: 'json://${NOT_SET}/'}")),
         Case("an address that is no text", "targets.0.url: an address is text", alerts("{name: a, url: [x]}")),
         Case("an unknown field", "targets.0.for: unknown field; allowed are name, url, markets", alerts("{name: a, url: print, for: all}")),
+        Case("no target", "targets: give a list of at least one target", alerts_file("targets: []")),
+        Case("targets that are no list", "targets: give a list of at least one target", alerts_file("targets: all")),
+        Case("hours that are no number", "hours_without_row: give a whole number of hours from 1 on, or null", alerts_file("targets: [{name: a, url: print}]\nhours_without_row: three")),
         Case("no address", "targets.0.url: Field required", alerts("{name: a}")),
         Case("two targets of one name", "targets: the name a appears twice", alerts("{name: a, url: print}\n  - {name: a, url: print}")),
         Case("an unknown market", "targets.a: no market smal", alerts("{name: a, url: print, markets: [smal]}")),

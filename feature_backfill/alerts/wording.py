@@ -1,11 +1,13 @@
 """What a message says."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 from pydantic import BaseModel
 
 from feature_backfill.alerts.changes import Finding, Kind, State
+from feature_backfill.errors import counted
 
 MOST_DETAILS = 500
 """Characters of the reason of a change."""
@@ -23,7 +25,11 @@ _WORDS = {
     Kind.RESTATED: {State.NEWS: "{about} was restated"},
 }
 
-_WORST_FIRST = (State.BAD, State.WARNING, State.NEWS, State.GOOD)
+_CHECKS = {State.BAD: "checks {about} are red", State.WARNING: "checks {about} warn"}
+"""Several that stand so for one reason."""
+
+_SEVERAL = ", "
+_WORST_FIRST = (State.BAD, State.WARNING, State.GOOD, State.NEWS)
 
 
 class Message(BaseModel):
@@ -40,21 +46,34 @@ def message_of(market: str, changed: Sequence[Finding], now: pd.Timestamp) -> Me
 
     now: UTC-naive.
     """
-    heads = [_head(finding) for finding in changed]
-    title = heads[0] if len(heads) == 1 else f"{len(heads)} changes"
+    told = sorted(_together(changed), key=lambda finding: _WORST_FIRST.index(finding.state))
+    heads = [_head(finding) for finding in told]
+    title = heads[0] if len(heads) == 1 else f"{heads[0]}, and {counted(len(heads) - 1, 'more change')}"
     lines = [
         f"{head}: {finding.details[:MOST_DETAILS]}" if finding.details else head
-        for head, finding in zip(heads, changed, strict=True)
+        for head, finding in zip(heads, told, strict=True)
     ]
     if len(heads) == 1:
-        lines = [changed[0].details[:MOST_DETAILS] or heads[0]]
-    worst = min((finding.state for finding in changed), key=_WORST_FIRST.index)
+        lines = [told[0].details[:MOST_DETAILS] or heads[0]]
     body = "\n".join([*lines, f"({now:%Y-%m-%d %H:%M} UTC)"])
-    return Message(title=f"{market}: {title}", body=body, state=worst, at=now.isoformat())
+    return Message(title=f"{market}: {title}", body=body, state=told[0].state, at=now.isoformat())
+
+
+def _together(changed: Sequence[Finding]) -> list[Finding]:
+    """The changes, those of OHLCV first, as they cause others; checks that stand alike for one reason are one."""
+    alike: dict[tuple[Kind, State, str], list[Finding]] = {}
+    for place, finding in enumerate(sorted(changed, key=lambda finding: "ohlcv" not in finding.about.lower())):
+        one_cause = finding.kind is Kind.CHECK and finding.state in _CHECKS and finding.details
+        alike.setdefault((finding.kind, finding.state, finding.details if one_cause else str(place)), []).append(
+            finding
+        )
+    return [replace(some[0], about=_SEVERAL.join(finding.about for finding in some)) for some in alike.values()]
 
 
 def _head(finding: Finding) -> str:
-    return _WORDS[finding.kind][finding.state].format(about=finding.about)
+    several = finding.kind is Kind.CHECK and _SEVERAL in finding.about
+    words = _CHECKS if several else _WORDS[finding.kind]
+    return words[finding.state].format(about=finding.about)
 
 
 def trial_message(market: str | None, now: pd.Timestamp) -> Message:

@@ -11,15 +11,16 @@ import pandas as pd
 from feature_backfill.alerts.changes import Finding, Kind, State
 from feature_backfill.alerts.outbox import Memory
 from feature_backfill.assets.broken import ShownAsBroken
+from feature_backfill.assets.failures import reasons_besides
 from feature_backfill.assets.joining import require_joinable
 from feature_backfill.assets.lateness import why_late
 from feature_backfill.assets.names import ohlcv_key
 from feature_backfill.automation.changes import digest, target_state
 from feature_backfill.automation.runs import NEW_HOURS, ended_at, hours_by_job
 from feature_backfill.config import Market
-from feature_backfill.dagster_internals.run_records import check_results, failure_reason, is_retried
+from feature_backfill.dagster_internals.run_records import check_results, failure_reason, is_retried, step_failures
 from feature_backfill.dagster_internals.versions import newest_event
-from feature_backfill.errors import RunError, UserError
+from feature_backfill.errors import RunError, UserError, counted
 from feature_backfill.hours import contiguous_runs, hours_of, last_closed_hour, stretch
 from feature_backfill.planning.standing import hours_between, rows_ahead, split_at
 from feature_backfill.store.database import connect
@@ -121,7 +122,7 @@ def _rows(
         if known.empty or hours_without_row is None:
             continue
         behind = hours_between(known[-1], closed)
-        details = f"the newest row is {known[-1]:%Y-%m-%d %H:%M}, {behind} hours behind the last closed hour"
+        details = f"the newest row is {known[-1]:%Y-%m-%d %H:%M}, {counted(behind, 'hour')} behind the last closed hour"
         finding = Finding(market.name, Kind.ROW, key, State.GOOD, details)
         if behind >= hours_without_row:
             told = memory.standing.get(finding.place) is State.BAD
@@ -160,9 +161,11 @@ def _restated(instance: dg.DagsterInstance, markets: Iterable[Market], memory: M
             if record.partition_key and record.asset_observation and "corrected" in record.asset_observation.metadata
         ).unique()
         if len(hours):
-            more = "at least " if len(records) == MOST_HOURS else ""
             newest = stretch(*contiguous_runs(hours)[-1])
-            details = f"{more}{len(hours)} hours have other values than before, the newest {newest}"
+            details = f"{newest} has other values than before"
+            if len(contiguous_runs(hours)) > 1:
+                more = "at least " if len(records) == MOST_HOURS else ""
+                details = f"{more}{len(hours)} hours have other values than before, the newest {newest}"
             yield Finding(market.name, Kind.RESTATED, "OHLCV", State.NEWS, details)
 
 
@@ -229,10 +232,14 @@ def _makes_checks(run: dg.DagsterRun, market: Market) -> bool:
 
 def _checks(instance: dg.DagsterInstance, market: Market, run: dg.DagsterRun) -> Iterator[Finding]:
     """How each check of a run came out. One that could not be made is as bad as one that found an error."""
-    for key, result in check_results(instance, run.run_id).items():
+    results, failures = check_results(instance, run.run_id), step_failures(instance, run.run_id)
+    told = {" ".join((result.description or "").split()) for result in results.values() if result}
+    for key, result in results.items():
         about = f"{key.name} of {'/'.join(key.asset_key.path[1:])}".removesuffix("_checks")
         if result is None:
-            yield Finding(market.name, Kind.CHECK, about, State.BAD, "it could not be made; see the run of the checks")
+            why = reasons_besides(failures.get(key.asset_key.to_python_identifier(), ""), told)
+            details = f"could not be made: {why or 'see the run of the checks'}"
+            yield Finding(market.name, Kind.CHECK, about, State.BAD, details)
         elif result.passed:
             yield Finding(market.name, Kind.CHECK, about, State.GOOD)
         else:

@@ -26,8 +26,13 @@ SENDING_S = 20.0
 MEMORY = "feature_backfill/alerts"
 
 
-def alerts_sensor(alerts: Alerts, markets: Sequence[Market], broken: Sequence[ShownAsBroken]) -> dg.SensorDefinition:
-    """Looks at everything that is told of, and sends what changed. It requests nothing, and no target can fail it."""
+def alerts_sensor(
+    alerts: Alerts, markets: Sequence[Market], broken: Sequence[ShownAsBroken], refused: str
+) -> dg.SensorDefinition:
+    """Looks at everything that is told of, and sends what changed. It requests nothing, and no target can fail it.
+
+    refused: what is wrong with targets that are told of nothing; "" if nothing is.
+    """
     rows: dict[str, Rows] = {}
 
     @dg.sensor(
@@ -42,7 +47,7 @@ def alerts_sensor(alerts: Alerts, markets: Sequence[Market], broken: Sequence[Sh
         found, problems = findings(instance, markets, broken, alerts.hours_without_row, memory, rows, now)
         changed = changes(memory.standing, found)
         memory.put(alerts.targets, changed, now)
-        said = [*problems, *memory.drop_old(now)]
+        said = [*filter(None, [refused]), *problems, *memory.drop_old(now)]
         write_notes(instance, {MEMORY: memory.model_dump_json()})
         said += _delivered(instance, alerts, memory, now)
         count = f"{len(changed)} change{'s' if len(changed) > 1 else ''}" if changed else "no change"

@@ -22,7 +22,7 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
-from feature_backfill.assets.failures import user_errors_fail_the_step
+from feature_backfill.assets.failures import joined_reasons, user_errors_fail_the_step
 from feature_backfill.assets.names import asset_link, checks_key, features_key, ohlcv_key
 from feature_backfill.checks.market import OHLCV_CHECKS, features_checks, new_seed
 from feature_backfill.checks.parity import parity, sample_size
@@ -139,7 +139,7 @@ def _made(
         yield dg.AssetMaterialization(key, metadata=_numbers(results, errors=len(wrong)) | dict(more_numbers or {}))
     if wrong:
         with user_errors_fail_the_step():
-            raise UserError(f"{', '.join(wrong)} failed: {' | '.join(dict.fromkeys(wrong.values()))}")
+            raise UserError(joined_reasons(wrong))
 
 
 def _speed(instance: dg.DagsterInstance, features: dg.AssetKey) -> dict[str, dg.MetadataValue]:

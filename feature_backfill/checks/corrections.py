@@ -3,7 +3,6 @@
 import dagster as dg
 
 from feature_backfill.assets.decisions import staleness_of
-from feature_backfill.assets.features import STALE_TAG
 from feature_backfill.checks.findings import listed, newest_range, ranges
 from feature_backfill.checks.rows import hours_with_rows
 from feature_backfill.config import FeatureSet, Market
@@ -24,14 +23,13 @@ def corrections(market: Market, feature_set: FeatureSet) -> dg.AssetCheckResult:
     stale, other = found.stale, found.other_settings
     text = f"{len(stored)} rows, {len(stale) or 'none'} stale"
     if len(stale):
-        text += (
-            f", the newest {newest_range(stale)}: OHLCV was corrected after they were stored; "
-            f"feature-backfill recompute-stale --feature-key {feature_set.key}, or in the UI "
-            f"a backfill of these hours with the tag {STALE_TAG} = true"
-        )
-    text += f"; {replaced} rows were ever replaced" if replaced else ""
+        text += f", the newest {newest_range(stale)}: OHLCV was changed after they were stored"
     if len(found.unsound):
-        text += f"; {len(found.unsound)} of them rest on rows that are gone or bad now and cannot be computed anew"
+        some = "they" if len(found.unsound) == len(stale) else f"{len(found.unsound)} of them"
+        text += f"; {some} rest on OHLCV rows that are gone or bad now: correct those first"
+    if len(stale) > len(found.unsound):
+        text += f"; feature-backfill recompute-stale --feature-key {feature_set.key}"
+    text += f"; {replaced} rows were ever replaced" if replaced else ""
     if len(other):
         text += f"; {len(other)} rows, the newest {newest_range(other)}, were stored under other settings of this key"
     return dg.AssetCheckResult(

@@ -76,11 +76,9 @@ def parity(market: Market, feature_set: FeatureSet, size: int, seed: int) -> dg.
     findings = [finding for finding in found if finding is not None]
     text = f"{len(rows)} of {len(stored)} rows recomputed, "
     if findings:
-        hours = ", ".join(str(finding.hour) for finding in findings[-3:])
         text += (
-            f"{len(findings)} depart from what OHLCV gives now, the newest {hours}{_first_features(findings)}: the "
-            "check corrections tells whether OHLCV was changed; if not, the rows were, or what a feature module "
-            "computes. Recompute what is stale, or materialize the hours with overwrite"
+            f"{len(findings)} depart from what OHLCV gives now, the newest {findings[-1].hour}"
+            f"{_first_features(findings)}: if corrections is green, the rows or a feature module were changed"
         )
     return dg.AssetCheckResult(
         passed=not findings,

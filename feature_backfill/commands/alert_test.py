@@ -5,14 +5,17 @@ import argparse
 from feature_backfill.alerts.sending import send
 from feature_backfill.alerts.wording import trial_message
 from feature_backfill.commands.shared.market import market_named
-from feature_backfill.config import configs_folder, read_alerts, read_markets
+from feature_backfill.config import configs_folder, read_markets, usable_alerts
 from feature_backfill.errors import DONE, RunError, UserError
 from feature_backfill.hours import utc_now
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Send the messages, and print a line for each target. Raises RunError if one of them did not arrive."""
-    alerts = read_alerts()
+    """Send the messages, and print a line for each target. Raises RunError if one of them did not arrive.
+
+    Raises UserError at the end if alerts.yaml has targets that cannot be used.
+    """
+    alerts, refused = usable_alerts()
     if alerts is None:
         raise UserError(f"no {configs_folder() / 'alerts.yaml'}; copy configs/examples/alerts.yaml there and edit it")
     if options.market is not None:
@@ -25,6 +28,8 @@ def execute(options: argparse.Namespace) -> int:
         failed += [] if problem is None else [target.name]
     if not targets:
         print(f"no target is told of {options.market}")
+    if refused:
+        raise UserError(refused)
     if failed:
         raise RunError(f"{len(failed)} of {len(targets)} targets took no message: {', '.join(failed)}")
     return DONE

@@ -78,7 +78,7 @@ def _name(broken: BrokenMarket) -> str:
 
 def _cells(line: Overview) -> list[Text]:
     if line.error is not None:
-        return [Text("?", BAD), Text("cannot be read, see below", BAD)]
+        return [Text("?", BAD), Text(""), Text(""), Text("cannot be read, see below", BAD)]
     return [
         Text(f"{line.hours:,}", "" if line.hours else WORTH_A_LOOK),
         Text("nothing stored" if line.newest is None else f"{line.newest:%Y-%m-%d %H:%M}"),

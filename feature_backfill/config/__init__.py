@@ -1,6 +1,6 @@
 """The YAML files of configs/: one market each, with its OHLCV, its database and its feature sets."""
 
-from feature_backfill.config.alerts import Alerts, AlertTarget, read_alerts
+from feature_backfill.config.alerts import Alerts, AlertTarget, read_alerts, usable_alerts
 from feature_backfill.config.feature_list import read_feature_list
 from feature_backfill.config.files import load_market, market_from
 from feature_backfill.config.lake import Lake
@@ -43,4 +43,5 @@ __all__ = [
     "read_markets",
     "remember",
     "remembered",
+    "usable_alerts",
 ]

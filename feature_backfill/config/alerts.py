@@ -18,6 +18,11 @@ from feature_backfill.errors import UserError
 PRINT = "print"
 """The address of a target that prints its messages."""
 
+_MEANT = {
+    "targets": "a list of at least one target, such as {name: terminal, url: print}",
+    "hours_without_row": "a whole number of hours from 1 on, or null for never",
+}
+
 
 def _address(text: Any) -> str:
     """The address with its environment variables. No message may quote it: it is a secret."""
@@ -65,20 +70,59 @@ def read_alerts(folder: Path | None = None) -> Alerts | None:
 
     Raises UserError that names the file and the field, and never quotes an address.
     """
+    alerts, refused = usable_alerts(folder)
+    if refused:
+        raise UserError(refused)
+    return alerts
+
+
+def usable_alerts(folder: Path | None = None) -> tuple[Alerts | None, str]:
+    """As read_alerts, without the targets that cannot be used, and what is wrong with these; "" if nothing is.
+
+    Raises UserError if no target can be used, or if something else is wrong.
+    """
     folder = configs_folder() if folder is None else folder
     for path in (folder / "alerts.yaml", folder / "alerts.yml"):
         if path.exists():
+            fields = yaml_fields(path, Alerts, secret=True)
+            usable, problems = _usable_targets(fields.get("targets"))
+            refused = f"{path}: {'; '.join(problems)}"
+            if problems and not usable:
+                raise UserError(refused)
             try:
-                return Alerts.model_validate(yaml_fields(path, Alerts, secret=True))
+                alerts = Alerts.model_validate(fields if usable is None else {**fields, "targets": usable})
             except ValidationError as error:
-                raise UserError(f"{path}: {'; '.join(map(_described, error.errors(include_input=False)))}") from None
-    return None
+                raise UserError(f"{path}: {'; '.join([*problems, *_problems(error)])}") from None
+            return alerts, refused if problems else ""
+    return None, ""
 
 
-def _described(error: ErrorDetails) -> str:
-    place = ".".join(map(str, error["loc"]))
+def _usable_targets(targets: Any) -> tuple[list[Any] | None, list[str]]:
+    """Those of the targets that can be used, None if they are no list; and what is wrong with the others."""
+    if not isinstance(targets, list):
+        return None, []
+    usable, problems = [], []
+    for position, target in enumerate(targets):
+        try:
+            AlertTarget.model_validate(target)
+            usable.append(target)
+        except ValidationError as error:
+            problems += _problems(error, "targets", position)
+    return usable, problems
+
+
+def _problems(error: ValidationError, *place: str | int) -> list[str]:
+    """What is wrong, each with the field. place: of what was validated."""
+    return [_described(place, each) for each in error.errors(include_input=False)]
+
+
+def _described(above: tuple[str | int, ...], error: ErrorDetails) -> str:
+    location = (*above, *error["loc"])
+    place = ".".join(map(str, location))
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    if place in _MEANT:
+        message = f"give {_MEANT[place]}"
     if error["type"] == "extra_forbidden":
-        model = AlertTarget if len(error["loc"]) > 1 else Alerts
+        model = AlertTarget if len(location) > 1 else Alerts
         message = f"unknown field; allowed are {', '.join(model.model_fields)}"
     return f"{place}: {message}" if place else message

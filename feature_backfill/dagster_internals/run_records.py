@@ -32,12 +32,21 @@ def check_results(instance: DagsterInstance, run_id: str) -> Mapping[AssetCheckK
 
 def failure_reason(instance: DagsterInstance, run_id: str) -> str:
     """Why a run failed, in one line: what its first failed step said or, without one, what Dagster says of the run."""
+    for reason in step_failures(instance, run_id).values():
+        return reason
+    messages = [event.message or "" for event in _events(instance, run_id, {DagsterEventType.RUN_FAILURE})]
+    return " ".join(messages[-1].split()) if messages else ""
+
+
+def step_failures(instance: DagsterInstance, run_id: str) -> Mapping[str, str]:
+    """What each failed step of a run said, in one line, by the key of the step."""
+    said: dict[str, str] = {}
     for event in _events(instance, run_id, {DagsterEventType.STEP_FAILURE}):
         failure = event.step_failure_data
         told = failure.user_failure_data.description if failure.user_failure_data else None
-        return " ".join((told or (failure.error.message if failure.error else "")).split())
-    messages = [event.message or "" for event in _events(instance, run_id, {DagsterEventType.RUN_FAILURE})]
-    return " ".join(messages[-1].split()) if messages else ""
+        text = told or (failure.error.message if failure.error else "")
+        said.setdefault(event.step_key or "", " ".join(text.split()))
+    return said
 
 
 def _events(instance: DagsterInstance, run_id: str, kinds: set[DagsterEventType]) -> list[DagsterEvent]:

@@ -43,10 +43,29 @@ def test_the_words_of_one_and_of_several_changes():
     one = message_of("btc", [bad], NOW)
     assert (one.title, one.body) == ("btc: check sanity of ohlcv is red", "1 bad row\n(2025-01-01 08:00 UTC)")
     two = message_of("btc", [check(State.GOOD, "parity of x"), bad], NOW)
-    assert two.title == "btc: 2 changes"
-    assert two.body.splitlines()[:2] == ["check parity of x is green again", "check sanity of ohlcv is red: 1 bad row"]
+    assert two.title == "btc: check sanity of ohlcv is red, and 1 more change"
+    assert two.body.splitlines()[:2] == ["check sanity of ohlcv is red: 1 bad row", "check parity of x is green again"]
     assert two.state is State.BAD
     assert len(message_of("btc", [check(State.BAD, details="x" * 9999)], NOW).body) < 600
+
+
+def test_checks_that_stand_alike_for_one_reason_are_one_line():
+    cause = "could not be made: no database"
+    abouts = ("parity of x", "sanity of ohlcv", "corrections of x")
+    found = [check(State.BAD, about, details=cause) for about in abouts]
+    message = message_of("btc", [*found, check(State.WARNING, "completeness of x", details="a hole")], NOW)
+    assert message.title == "btc: checks sanity of ohlcv, parity of x, corrections of x are red, and 1 more change"
+    assert message.body.splitlines()[:2] == [
+        f"checks sanity of ohlcv, parity of x, corrections of x are red: {cause}",
+        "check completeness of x warns: a hole",
+    ]
+    green = message_of("btc", [check(State.GOOD, about) for about in abouts], NOW)
+    assert green.title.endswith("is green again, and 2 more changes")
+
+
+def test_a_recovery_with_news_is_a_success():
+    news = Finding("btc", Kind.RESTATED, "OHLCV", State.NEWS, "other values")
+    assert message_of("btc", [news, check(State.GOOD)], NOW).state is State.GOOD
 
 
 def test_each_target_waits_for_what_it_wants():
@@ -54,7 +73,7 @@ def test_each_target_waits_for_what_it_wants():
     memory.put(TARGETS, [check(State.BAD), check(State.BAD, market="eth"), check(State.BAD, "parity")], NOW)
     titles = {name: [message.title for message in each.messages] for name, each in memory.waiting.items()}
     assert titles == {
-        "a": ["btc: 2 changes", "eth: check sanity of ohlcv is red"],
+        "a": ["btc: check sanity of ohlcv is red, and 1 more change", "eth: check sanity of ohlcv is red"],
         "b": ["eth: check sanity of ohlcv is red"],
     }
 

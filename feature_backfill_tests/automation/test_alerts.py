@@ -187,7 +187,8 @@ def test_what_changes_between_two_looks_is_one_message(story):
     execute(story.market, f"UPDATE {TABLE} SET volume = volume + 1 WHERE timestamp = ?", hour)
     story.check()
     sent = story.look_at_messages()
-    assert [message["title"] for message in sent] == ["small: 2 changes"]
+    title = "small: check corrections of features/short is red, and 1 more change"
+    assert [message["title"] for message in sent] == [title]
     first, second, when = sent[0]["message"].splitlines()
     assert first.startswith("check corrections of features/short is red: 121 rows, 48 stale")
     assert second.startswith("check parity of features/short is red: 60 of 121 rows recomputed")
@@ -212,8 +213,14 @@ def test_checks_that_cannot_be_made_are_red(story):
     execute(story.market, f"ALTER TABLE {TABLE} RENAME TO elsewhere")
     story.check()
     (message,) = story.look_at_messages()
-    assert "check sanity of ohlcv is red: it could not be made" in message["message"]
-    assert "the run of small__checks" not in message["message"]
+    assert message["title"].startswith("small: checks continuity of ohlcv, sanity of ohlcv, ")
+    cause, _ = message["message"].splitlines()  # said once
+    assert cause.startswith("could not be made: no table")
+    assert "the run of small__checks" not in cause
+    execute(story.market, f"ALTER TABLE elsewhere RENAME TO {TABLE}")
+    story.check()
+    (title,) = story.look()
+    assert "is green again" in title
 
 
 def test_a_target_that_is_down_fails_nothing_and_gets_its_message_later(story, hook):
@@ -267,10 +274,19 @@ def test_no_secret_is_kept_or_said(story, dagster_home, hook, capfd, caplog):
     story.alert("json://${NOT_THERE}/" + SECRET)
     story.look()
     assert "targets.0.url: environment variable NOT_THERE is not set" in story.message
+    assert "at least" not in story.message  # that no target is left is no second fault
     said = capfd.readouterr()
     for text in (said.out, said.err, caplog.text, story.message, read_notes(story.instance, [MEMORY]).get(MEMORY)):
         assert SECRET not in text
     assert not [file for file in dagster_home.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()]
+
+
+def test_a_target_that_cannot_be_used_does_not_silence_the_others(story, hook):
+    story.alert("json://${NOT_THERE}/x", f"json://{hook.address}")
+    story.fail()
+    assert story.look() == ["small: the run of small__short failed"]
+    problem = f"{story.configs / 'alerts.yaml'}: targets.0.url: environment variable NOT_THERE is not set"
+    assert story.message == f"1 change; {problem}; target_1: 1 sent"
 
 
 def test_a_target_is_told_of_its_markets_only(story, hook):

@@ -36,6 +36,14 @@ def test_each_target_gets_a_message_and_it_is_said_which_arrived(configs, capsys
         assert up.titles() == down.titles() == ["small: a test, nothing happened"]
 
 
+def test_a_target_that_cannot_be_used_is_told_and_the_others_are_tried(configs, capsys):
+    write(configs, "{name: lost, url: 'json://${NOT_THERE}'}", "{name: here, url: print}")
+    assert main(["alert-test"]) == 2
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "here: arrived"
+    assert "targets.0.url: environment variable NOT_THERE is not set" in said.err
+
+
 def test_what_there_is_not_is_refused(configs, capsys):
     assert main(["alert-test"]) == 2
     assert "copy configs/examples/alerts.yaml" in capsys.readouterr().err

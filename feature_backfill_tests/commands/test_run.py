@@ -81,6 +81,13 @@ def test_last_from_features_goes_on_after_the_newest_row_and_ignores_start(marke
     assert list(stored(market)["ts"]) == list(hour_range(LAST - 20 * HOUR, LAST - 10 * HOUR))
 
 
+def test_last_from_features_takes_no_row_of_an_hour_that_has_not_closed_for_the_newest(market):
+    run(*window(LAST - 12 * HOUR, LAST - 10 * HOUR))
+    execute_on_target(market, "UPDATE features SET ts = '2099-01-01' WHERE ts = ?", LAST - 10 * HOUR)
+    run("--mode", "last_from_features", "--end", LAST - 9 * HOUR)
+    assert list(stored(market)["ts"][:-1]) == list(hour_range(LAST - 12 * HOUR, LAST - 9 * HOUR))
+
+
 def test_last_from_features_without_rows_takes_the_49_hours_to_the_end(market):
     run("--mode", "last_from_features", "--end", LAST)
     assert len(stored(market)) == 49

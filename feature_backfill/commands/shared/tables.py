@@ -15,7 +15,7 @@ PIPE_WIDTH = 250
 """Columns of the output where nobody says how wide it is."""
 
 ANY_WIDTH = 10_000
-LEAST_TEXT = 24
+LEAST_TEXT = 16
 """A column of texts is not made narrower."""
 
 
