@@ -151,7 +151,7 @@ def test_names_are_never_sql(folder):
     assert main(run("--feature-key", key)) == DONE
     assert main(run("--feature-key", key, "--table", table, "--feat-duckdb", "another.duckdb")) == DONE
     for database in (market.target_database, folder / "another.duckdb"):
-        rows = stored(market.model_copy(update={"target_database": database}), key)
+        rows = stored(market.model_copy(update={"target": database}), key)
         assert list(rows["ts"]) == list(hour_range(LAST - 2 * HOUR, LAST))
     pd.testing.assert_frame_equal(stored(market), before)
 

@@ -79,6 +79,8 @@ def _described(error: ErrorDetails) -> str:
     location = error["loc"]
     if location[:1] in (("source",), ("target",)):  # the tag of the kind is not in the YAML
         location = location[:1] + location[2:]
+    if location == ("target",) and error["type"] == "missing":
+        return "target_database: Field required, a DuckDB file; or target, for a lake"
     place = ".".join(str(part) for part in location)
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list")
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

@@ -22,11 +22,11 @@ Target = Annotated[Annotated[ConfigPath, Tag("file")] | Annotated[Lake, Tag("lak
 def with_one_target(fields: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     """The fields of a market with `target`, whichever of TARGET_FIELDS was given.
 
-    Raises ValueError unless it is one of them, or if target_database is no path.
+    Raises ValueError if there are both, or if target_database is no path.
     """
     given = [name for name in TARGET_FIELDS if name in fields]
     if not given:
-        raise ValueError("target_database: Field required, a DuckDB file; or target, for a lake")
+        return fields
     if len(given) > 1:
         raise ValueError("a market has either a target_database or a target; remove one of the two")
     target = fields[given[0]]

@@ -75,7 +75,7 @@ def test_another_target_database_is_a_separate_market(market, tmp_path):
     other = ("--feat-duckdb", "trial.duckdb", "--base-hours", "24")
     assert main(["run", *KEY, *other, "--start", str(hours[0]), "--end", str(hours[-1])]) == 0
     assert stored(market).equals(rows)
-    separate = market.model_copy(update={"name": "small_trial", "target_database": tmp_path / "trial.duckdb"})
+    separate = market.model_copy(update={"name": "small_trial", "target": tmp_path / "trial.duckdb"})
     assert list(stored(separate)["ts"]) == list(hours)
     with dg.DagsterInstance.get() as instance:
         assert shown(market, instance) == before

@@ -25,6 +25,14 @@ SETS = [
 ]
 NAMES = ("one", "two", "three")
 
+# A shell that starts jobs in the background has them ignore SIGINT; in the foreground it does not.
+BEGIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from feature_backfill.__main__ import script
+script()
+"""
+
 
 @pytest.fixture
 def markets(tmp_path, monkeypatch, dagster_home):
@@ -119,7 +127,7 @@ def test_an_interrupt_ends_all_processes(tmp_path, markets):
     """As a terminal sends it: to every process of the group."""
     for name in NAMES:
         _market(tmp_path, name, hours=6_000)
-    command = [sys.executable, "-m", "feature_backfill", "run", "--all"]
+    command = [sys.executable, "-c", BEGIN, "run", "--all"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not any(market.target_database.exists() for market in markets.values()):
         assert process.poll() is None, process.communicate()[1]
