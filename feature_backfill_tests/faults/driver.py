@@ -9,8 +9,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -90,17 +90,16 @@ def die(*_: object, **__: object) -> None:
 
 
 def _with_commit(commit: Callable[[Any], None]) -> Any:
-    """database.transaction with another way to commit."""
+    """database.in_transaction with another way to commit."""
 
-    @contextmanager
-    def transaction(connection: Any) -> Iterator[None]:
+    def in_transaction(connection: Any, work: Callable[[], Any]) -> Any:
         handle: Any = SimpleNamespace(
             begin=connection.begin, rollback=connection.rollback, commit=partial(commit, connection)
         )
         with database.transaction(handle):
-            yield
+            return work()
 
-    return transaction
+    return in_transaction
 
 
 def _commit_without_room(connection: Any, deadly: bool = False) -> None:
@@ -113,7 +112,7 @@ def _commit_and_be_killed(connection: Any) -> None:
 
 
 def killed_within_the_commit() -> None:
-    features.transaction = _with_commit(_commit_and_be_killed)
+    features.in_transaction = _with_commit(_commit_and_be_killed)
 
 
 def killed_within_the_checkpoint() -> None:
@@ -140,11 +139,11 @@ def killed_within_the_events() -> None:
 
 
 def killed_within_a_commit_of_bars() -> None:
-    bars.transaction = _with_commit(_commit_and_be_killed)
+    bars.in_transaction = _with_commit(_commit_and_be_killed)
 
 
 def disk_full_for_features() -> None:
-    features.transaction = _with_commit(_commit_without_room)
+    features.in_transaction = _with_commit(_commit_without_room)
 
 
 def create_without_room(path: Path) -> None:
@@ -157,7 +156,7 @@ def disk_full_for_events() -> None:
     report = feature_backfill.assets.run_events.report_hours
 
     def report_hours(*arguments: Any) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))  # of which the log needs some
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, resource.RLIM_INFINITY))  # of which the log needs some
         report(*arguments)
 
     feature_backfill.assets.run_events.report_hours = report_hours
