@@ -89,3 +89,9 @@ def test_a_password_in_the_yaml_is_refused_and_not_quoted(tmp_path: Path, addres
     with pytest.raises(UserError, match="a password does not belong into the YAML") as error:
         loaded(tmp_path, f"target: {{catalog: '{address}', data: lake}}")
     assert "hidden" not in str(error.value)
+
+
+def test_an_address_with_a_password_is_not_quoted_where_a_program_gives_it() -> None:
+    with pytest.raises(ValueError, match="a password does not belong") as error:
+        Lake("postgresql://u:hidden@host/lake", "/lake", "btc")
+    assert "hidden" not in str(error.value)

@@ -26,7 +26,7 @@ JOB = "history"
 class HistoryConfig(dg.Config):
     """Whose history is wished for."""
 
-    markets: list[str] = Field(default=[], description="Names of markets. Empty: all.")
+    markets: list[str] = Field(default=[], description="Names of markets. Empty: all but those with automatic: false.")
     since: str = Field(default="", description="First hour, UTC: 2025-11-13T08:00. Empty: each market's first.")
 
 
@@ -36,7 +36,7 @@ def history_job(markets: Sequence[Market]) -> dg.JobDefinition:
     @dg.op(name=f"{JOB}_op", out=dg.Out(dg.Nothing))
     def history_op(context: dg.OpExecutionContext, config: HistoryConfig) -> None:
         with user_errors_fail_the_step():
-            asked = markets_named(markets, config.markets)
+            asked = markets_named(markets, config.markets) if config.markets else followed(markets)
             wish_history(context.instance, asked, utc_bound("since", config.since or None))
         context.log.info(f"the sensor {NEW_HOURS} requests what is not stored of {', '.join(m.name for m in asked)}")
 
@@ -78,6 +78,16 @@ def wish_history(instance: dg.DagsterInstance, markets: Sequence[Market], since:
         wishes.update(dict.fromkeys((_note(market, each) for each in market.feature_sets), partition_key(first)))
     before = read_notes(instance, wishes)
     write_notes(instance, {name: min(first, before.get(name, first)) for name, first in wishes.items()})
+
+
+def followed(markets: Iterable[Market]) -> list[Market]:
+    """The markets that the sensor sees to, each without the feature sets that it leaves alone."""
+    seen_to = []
+    for market in markets:
+        feature_sets = tuple(each for each in market.feature_sets if _followed(market, each))
+        if feature_sets:
+            seen_to.append(market.model_copy(update={"feature_sets": feature_sets}))
+    return seen_to
 
 
 def wished_history(instance: dg.DagsterInstance, markets: Iterable[Market]) -> Mapping[str, pd.Timestamp]:

@@ -100,7 +100,7 @@ def make_all(
             context.log.error(f"{name}: {wrong[name]}")
     if wrong:
         lines = shortened([f"{name}: {reason}" for name, reason in wrong.items()], NAMED)
-        raise RunError(f"{len(wrong)} of {len(wanted)} markets failed: {lines}")
+        raise RunError(lines if len(wanted) == 1 else f"{len(wrong)} of {len(wanted)} markets failed: {lines}")
 
 
 def _make(context: dg.OpExecutionContext, market: Market, hours: Mapping[str, pd.DatetimeIndex], keep: Keep) -> None:

@@ -48,7 +48,7 @@ def _place(text: Any, info: ValidationInfo) -> str:
     return str(resolved(text, info))
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 class Lake:
     """A schema of a DuckLake.
 

@@ -3,7 +3,8 @@
 Dagster stores a sensor's cursor with every tick, and keeps the ticks for days. What is remembered of hundreds of
 markets would take gigabytes there.
 
-Rests on a fact of Dagster 1.13.27 that is not public: the daemon's cursor storage keeps any text under any key.
+Rests on two facts of Dagster 1.13.27 that are not public: the daemon's cursor storage keeps any text under any key; of
+several texts, on SQLite, it loses those of new keys if another key has a text already.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,5 +22,5 @@ def read_notes(instance: dg.DagsterInstance, names: Iterable[str]) -> dict[str, 
 
 def write_notes(instance: dg.DagsterInstance, notes: Mapping[str, str]) -> None:
     """Keep texts under names."""
-    if notes:
-        instance.daemon_cursor_storage.set_cursor_values({_PREFIX + name: text for name, text in notes.items()})
+    for name, text in notes.items():
+        instance.daemon_cursor_storage.set_cursor_values({_PREFIX + name: text})

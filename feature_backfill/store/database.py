@@ -38,6 +38,7 @@ _longest_wait: ContextVar[float] = ContextVar("longest_wait", default=math.inf)
 _RETRY_EVERY_S = 0.2
 _TAKEN = ("Could not set lock on file", "Unique file handle conflict", "different configuration", LAKE_TAKEN)
 _NOT_WRITTEN = "Could not write file"
+_NO_FILE = "No such file or directory"
 _INTERRUPTED = "Query interrupted"
 _CORRUPT = "Corrupt database file"
 _DAMAGE = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
@@ -119,8 +120,10 @@ def _lake(lake: Lake, read_only: bool, patience: float) -> Iterator[duckdb.DuckD
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             forget_lakes()
         detach_lake(lake)
+        reason = censored(lake, error)
+        remedy = "is the folder of its files mounted?" if _NO_FILE in reason else "what was stored before is safe"
         # Not from the error, whose text has the password if the catalog went away.
-        raise RunError(f"{lake}: {censored(lake, error)}; what was stored before is safe") from None
+        raise RunError(f"{lake}: {reason}; {remedy}") from None
     finally:
         close()
 

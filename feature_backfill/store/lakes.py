@@ -22,6 +22,7 @@ LAKE_TAKEN = "another writer has the lock of the market"
 
 _PARQUET = {"parquet_compression": "zstd", "parquet_row_group_size": str(ROW_GROUP_SIZE)}
 _MISSING = "does not exist - and creating a new DuckLake is explicitly disabled"
+_OTHER_DATA = "OVERRIDE_DATA_PATH"
 _PREFIX = "__ducklake_metadata_"
 _LAKE_LOCK = "SELECT 1 FROM pg_advisory_xact_lock(hashtextextended('feature_backfill', 0))"
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('feature_backfill {schema}', 0))"
@@ -134,4 +135,6 @@ def _not_opened(lake: Lake, error: duckdb.Error) -> UserError:
     reason = censored(lake, error)
     if _MISSING in reason or isinstance(error, duckdb.CatalogException):
         return NoLakeError(f"there is nothing in {lake} yet; check the address, or materialize some hours first")
+    if _OTHER_DATA in reason:
+        return UserError(f"the catalog of {lake} keeps its files elsewhere than in {lake.data}: correct `data`")
     return UserError(f"{lake} cannot be opened: {reason}")

@@ -56,6 +56,13 @@ def test_one_market_since_an_hour_also_where_nothing_is_stored(markets, wish, wo
     assert [len(stored(market)) for market in markets] == [49, 100]
 
 
+def test_a_wish_for_more_markets_than_before_reaches_each(markets, wish, work):
+    assert wish(markets, markets=["one"]).success
+    assert wish(markets).success
+    work(markets)
+    assert [len(stored(market)) for market in markets] == [HOURS - WAITING] * 2
+
+
 def test_a_later_wish_takes_nothing_back(markets, wish, work):
     assert wish(markets, since=str(LAST - 99 * HOUR)).success
     assert wish(markets, since=str(LAST)).success
@@ -74,7 +81,8 @@ def test_the_hours_of_a_tick_are_bounded(tmp_path, instance, wish):
     assert len(stored(market)) == 200
 
 
-def test_a_market_that_the_sensor_leaves_alone_is_refused(tmp_path, wish):
+def test_a_market_that_the_sensor_leaves_alone_is_left_out_and_refused_by_name(tmp_path, wish):
     market = small_market(tmp_path, automatic=False)
-    (failure,) = failures(wish([market]).all_events)
+    assert wish([market]).success
+    (failure,) = failures(wish([market], markets=["small"]).all_events)
     assert "automatic: false keeps the sensor new_hours from small, short" in failure

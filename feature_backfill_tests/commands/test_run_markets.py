@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import dagster as dg
 import pandas as pd
@@ -146,6 +147,49 @@ def test_an_interrupt_ends_all_processes(tmp_path, markets):
             assert len(stored_hours(connection, "shorter")) == 6_000 - 23
 
 
+def test_a_process_that_is_killed_ends_its_market_only(tmp_path, markets):
+    """As for want of memory."""
+    _market(tmp_path, "two", hours=6_000)
+    command = [sys.executable, "-m", "feature_backfill", "run", "--all"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while (worker := _writer_of(process.pid, markets["two"])) is None:
+            assert process.poll() is None
+            time.sleep(0.02)
+        worker.kill()
+        out, errors = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert "of 3 markets" in out
+    assert "two: its process was killed" in errors
+    assert "Traceback" not in errors, errors
+    assert main(["run", "--all"]) == 0
+    assert [len(stored(markets[name])) for name in NAMES] == [HOURS - 47, 6_000 - 47, HOURS - 47]
+
+
+def _writer_of(parent, market):
+    """The process, of those that a process has started, that has the target of a market open."""
+    for child in psutil.Process(parent).children():
+        with suppress(psutil.Error):
+            if any(opened.path == str(market.target) for opened in child.open_files()):
+                return child
+    return None
+
+
+def test_hours_before_the_first_and_after_the_last_are_no_error_of_many_markets(tmp_path, markets, capsys):
+    later = small_market(
+        tmp_path,
+        name="later",
+        first_hour=FIRST + pd.Timedelta(days=10),
+        source={"database": "one.duckdb", "table": TABLE},
+        target_database="later.duckdb",
+        feature_sets=SETS,
+    )
+    configure(later, tmp_path / "configs")
+    assert main(["run", "--market", "later", "--market", "one", "--end", str(FIRST + pd.Timedelta(days=5))]) == 0
+    told = capsys.readouterr().out
+    assert f"the market begins at {later.first_hour}" in told
+    assert len(stored(markets["one"])) == 121 - 47
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -156,6 +200,7 @@ def test_an_interrupt_ends_all_processes(tmp_path, markets):
         (["--all", "--mode", "ts_list", "--ts", "2025-01-02"], "--ts, --mode ts_list goes with one feature set"),
         (["--market", "one", "--market", "four"], "no market four in configs/, which has one, three, two"),
         (["--all", "--start", "yesterday"], "--start"),
+        (["--all", "--start", "2025-01-03", "--end", "2025-01-02"], "swap them or leave one out"),
     ],
 )
 def test_refusals(markets, capsys, arguments, message):

@@ -5,9 +5,12 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 
@@ -18,7 +21,14 @@ from feature_backfill.commands.shared.market_worker import Outcome, Task, fill
 from feature_backfill.config import Market
 from feature_backfill.errors import FAILED
 
-_Message = tuple[str, int] | None
+_Message = tuple[str, int | str] | None
+LISTENED_S = 0.05
+"""After so long a message that was taken from the queue has been noted."""
+
+KILLED = (
+    "its process was killed, or that of a market beside it, for want of memory perhaps; what was stored stays, and the "
+    "same command computes the rest"
+)
 
 _messages: "SimpleQueue[_Message]"
 _stopped: Event
@@ -44,41 +54,65 @@ def _end_with_parent() -> None:
 
 
 def _fill(market: Market, task: Task) -> Outcome | None:
-    """In a worker."""
-    return None if _stopped.is_set() else fill(market, task, _messages)
+    """In a worker. An interrupt is heeded while the market is at work."""
+    if _stopped.is_set():
+        return None
+    _messages.put(("begun", market.name))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return fill(market, task, _messages)
+    except KeyboardInterrupt:
+        if not _stopped.is_set():  # the pool ends its processes once one of them was killed, and takes no result
+            os._exit(FAILED)
+        return None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Dagster has given it the handler of the other
 
 
 def in_processes(markets: Sequence[Market], task: Task) -> list[Outcome]:
-    """The outcome of each market, in the order of the markets.
+    """The outcome of each market, in the order of the markets. A process that is killed ends its market only.
 
     Raises KeyboardInterrupt once the runs that are going have ended at what they had stored.
     """
     # Of a fork, DuckDB's threads would be lacking.
     context = multiprocessing.get_context("spawn")
     messages: SimpleQueue[_Message] = context.SimpleQueue()
-    stopped = context.Event()
     outcomes: dict[str, Outcome] = {}
+    begun: set[str] = set()
+    with progress_of(len(markets)) as bar, _listening(messages, bar, begun):
+        while left := [market for market in markets if market.name not in outcomes]:
+            try:
+                for outcome in _outcomes(left, task, context, messages):
+                    outcomes[outcome.market] = outcome
+                    bar.advance(bar.task_ids[0])
+            except BrokenProcessPool:
+                while not messages.empty():
+                    time.sleep(LISTENED_S)
+                time.sleep(LISTENED_S)
+                lost = [market.name for market in left if market.name in begun - outcomes.keys()]
+                outcomes |= {name: Outcome(name, 0.0, [], KILLED) for name in lost or [left[0].name]}
+    return [outcomes[market.name] for market in markets]
+
+
+def _outcomes(
+    markets: Sequence[Market], task: Task, context: SpawnContext, messages: "SimpleQueue[_Message]"
+) -> Iterator[Outcome]:
+    """The outcomes of markets as they come. Raises BrokenProcessPool if a process was killed."""
+    stopped = context.Event()
     processes = min(os.cpu_count() or 1, len(markets))
-    with (
-        progress_of(len(markets)) as bar,
-        _listening(messages, bar),
-        ProcessPoolExecutor(processes, context, _begin, (messages, stopped)) as pool,
-    ):
+    with ProcessPoolExecutor(processes, context, _begin, (messages, stopped)) as pool:
         try:
             with _interrupts_ignored():  # which the processes inherit
                 futures = [pool.submit(_fill, market, task) for market in markets]
-            for future in as_completed(futures):
-                if (outcome := future.result()) is not None:
-                    outcomes[outcome.market] = outcome
-                    bar.advance(bar.task_ids[0])
-        except BaseException:
+            yield from filter(None, (future.result() for future in as_completed(futures)))
+        except KeyboardInterrupt:
             stopped.set()
             for pid in (process.pid for process in multiprocessing.active_children()):
                 if pid is not None:
-                    os.kill(pid, signal.SIGINT)  # heeded while a run goes on
+                    os.kill(pid, signal.SIGINT)
             pool.shutdown(cancel_futures=True)
             raise
-    return [outcomes[market.name] for market in markets]
 
 
 @contextmanager
@@ -106,9 +140,9 @@ def progress_of(markets: int) -> Iterator[Progress]:
 
 
 @contextmanager
-def _listening(messages: "SimpleQueue[_Message]", bar: Progress) -> Iterator[None]:
-    """Show what the workers report."""
-    listener = threading.Thread(target=_listen, args=(messages, bar), daemon=True)
+def _listening(messages: "SimpleQueue[_Message]", bar: Progress, begun: set[str]) -> Iterator[None]:
+    """Show what the workers report, and note which markets they have begun."""
+    listener = threading.Thread(target=_listen, args=(messages, bar, begun), daemon=True)
     listener.start()
     try:
         yield
@@ -117,9 +151,12 @@ def _listening(messages: "SimpleQueue[_Message]", bar: Progress) -> Iterator[Non
         listener.join()
 
 
-def _listen(messages: "SimpleQueue[_Message]", bar: Progress) -> None:
+def _listen(messages: "SimpleQueue[_Message]", bar: Progress, begun: set[str]) -> None:
     counts = {"planned": 0, "stored": 0}
     while (message := messages.get()) is not None:
-        what, hours = message
-        counts[what] += hours
+        what, value = message
+        if isinstance(value, str):
+            begun.add(value)
+            continue
+        counts[what] += value
         bar.update(bar.task_ids[0], **counts)  # type: ignore[arg-type]

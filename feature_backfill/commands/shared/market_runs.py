@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from feature_backfill.automation.history import followed
 from feature_backfill.commands.shared.history_elsewhere import fill_elsewhere
 from feature_backfill.commands.shared.hours import parsed_hour
 from feature_backfill.commands.shared.instance import dagster_instance
@@ -21,7 +22,9 @@ from feature_backfill.config import Market, Markets, read_markets
 from feature_backfill.dagster_internals.launched import launches_elsewhere
 from feature_backfill.dagster_internals.orphans import end_orphans
 from feature_backfill.errors import DONE, FAILED, UserError
+from feature_backfill.hours import last_closed_hour
 from feature_backfill.planning.plan import Keep
+from feature_backfill.planning.reach import resolved_range
 
 OF_ONE_FEATURE_SET = (
     "feature_key", "duckdb", "feat_duckdb", "table", "base_hours", "buffer_hours", "timeframes", "feature_list",
@@ -41,9 +44,12 @@ def run_markets(options: argparse.Namespace) -> int:
     _refuse_flags(options)
     markets = read_markets()
     asked = _asked(options, markets)
+    start, end = parsed_hour("--start", options.start), parsed_hour("--end", options.end)
+    if start is not None:
+        resolved_range(start, end, last_closed_hour())
     task = Task(
-        start=parsed_hour("--start", options.start),
-        end=parsed_hour("--end", options.end),
+        start=start,
+        end=end,
         keep=Keep.NONE if options.overwrite else Keep.ALL,
         at_most=options.at_most or 0,
         dry_run=options.dry_run,
@@ -72,9 +78,21 @@ def _filled(options: argparse.Namespace, markets: Sequence[Market], task: Task) 
                     f"{', '.join(given)}: the runs of this Dagster are executed on other machines, where the sensor "
                     "requests all history; leave it out, or launch a backfill of the job of the feature set"
                 )
+            if options.all:
+                markets = _seen_to(markets)
             with progress_of(len(markets)) as bar:
                 return fill_elsewhere(instance, markets, bar)
     return in_processes(markets, task)
+
+
+def _seen_to(markets: Sequence[Market]) -> Sequence[Market]:
+    """The markets of which the sensor requests hours. Says which it leaves alone."""
+    seen_to = followed(markets)
+    keys = {(market.name, each.key) for market in seen_to for each in market.feature_sets}
+    left = [each.key for market in markets for each in market.feature_sets if (market.name, each.key) not in keys]
+    if left:
+        print(f"left out, as the YAML says automatic: false: {', '.join(left)}", file=sys.stderr)
+    return seen_to
 
 
 def _refuse_flags(options: argparse.Namespace) -> None:
@@ -93,13 +111,18 @@ def _refuse_flags(options: argparse.Namespace) -> None:
 
 
 def _asked(options: argparse.Namespace, markets: Markets) -> Sequence[Market]:
-    """The markets to fill, those of a broken file left out if all are asked for."""
+    """The markets to fill, those of a broken file left out if all are asked for, and those without a feature set."""
     if not options.all:
-        return [market_named(markets, name) for name in dict.fromkeys(options.market)]
-    if not markets.valid:
+        asked = [market_named(markets, name) for name in dict.fromkeys(options.market)]
+    elif markets.valid:
+        asked = list(markets.valid)
+    else:
         remedy = "; ".join(markets.errors) or "go to the folder that holds configs/"
         raise UserError(f"no market that could run in {markets.folder}: {remedy}")
-    return markets.valid
+    for market in asked:
+        if not market.feature_sets:
+            print(f"{market.name} has no feature set", file=sys.stderr)
+    return [market for market in asked if market.feature_sets]
 
 
 def _print_summary(outcomes: Sequence[Outcome], task: Task, seconds: float) -> None:
@@ -133,7 +156,7 @@ def _rows(fields: dict[str, Any], task: Task) -> int:
 def _cells(fields: dict[str, Any], task: Task) -> Iterator[Text]:
     yield Text(fields["feature_key"])
     if fields["nothing"]:
-        yield Text(fields["nothing"], "yellow")
+        yield from (Text(fields["nothing"], "yellow"), Text(), Text(), Text())
         return
     yield Text(f"{_rows(fields, task):,}")
     for count in (fields["kept"], sum(fields["skipped"].values()), fields["absent"]):

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pandas as pd
@@ -23,12 +23,13 @@ from feature_backfill.errors import RunError, UserError
 from feature_backfill.hours import last_closed_hour
 from feature_backfill.planning.plan import Keep, Plan
 from feature_backfill.planning.ranges import Range, hours_of_ranges, ranges_of_command
+from feature_backfill.planning.standing import hours_between
 
 
 class Messages(Protocol):
-    """Where a worker says what it has done: ("planned" or "stored", a number of hours)."""
+    """Where a worker says what it has done: ("planned" or "stored", a number of hours), ("begun", a market)."""
 
-    def put(self, message: tuple[str, int]) -> None:
+    def put(self, message: tuple[str, int | str]) -> None:
         """Say it."""
 
 
@@ -95,17 +96,26 @@ def fill(market: Market, task: Task, messages: Messages) -> Outcome:
         if not task.dry_run:
             _run(market, planned, task.keep, counts)
     except (UserError, RunError) as raised:
-        error = str(raised)
+        error = str(raised).removeprefix(f"{market.name}: ")
+    except Exception as raised:  # a bug that one market brings to light must not keep the others waiting
+        error = repr(raised)
     seconds = time.perf_counter() - started
-    return Outcome(market.name, seconds, [_fields(market, each, counts, task, seconds) for each in planned], error)
+    fields = [_fields(market, each, counts, task, seconds) for each in planned]
+    if error is None and not task.dry_run:
+        for each in fields:  # what somebody else stored meanwhile
+            each["kept"] += each["planned"] - each["computed"]
+    return Outcome(market.name, seconds, fields, error)
 
 
 def _planned(market: Market, feature_set: FeatureSet, task: Task) -> _Planned:
     first = market.first_hour if task.start is None else max(task.start, market.first_hour)
     last = last_closed_hour() if task.end is None else task.end
     if first > last:
-        return _Planned(feature_set, Selection(pd.DatetimeIndex([]), "", f"the market begins at {market.first_hour}"))
+        nothing = f"nothing until {last}: the market begins at {market.first_hour}"
+        return _Planned(feature_set, Selection(pd.DatetimeIndex([]), "", nothing))
     selection = select_between(market, first, last)
+    if task.start is None and len(selection.hours):  # all history begins with OHLCV
+        selection = replace(selection, absent=selection.absent - hours_between(first, selection.hours[0]))
     if selection.nothing:
         return _Planned(feature_set, selection)
     plan = plan_of(market, feature_set, selection.hours, task.keep).at_most(task.at_most)
