@@ -61,7 +61,7 @@ def test_a_catalog_that_goes_away_fails_the_block_without_the_password(protected
 
 def test_other_files_than_those_of_the_catalog_are_refused(lake, tmp_path):
     write(lake, frame(2))
-    with pytest.raises(UserError, match="does not match existing data path"):
+    with pytest.raises(UserError, match="keeps its files elsewhere"):
         write(replace(lake, data=str(tmp_path / "elsewhere")), frame(2))
 
 
