@@ -22,6 +22,8 @@ LAKE_TAKEN = "another writer has the lock of the market"
 
 _PARQUET = {"parquet_compression": "zstd", "parquet_row_group_size": str(ROW_GROUP_SIZE)}
 _MISSING = "does not exist - and creating a new DuckLake is explicitly disabled"
+_BEING_MADE = ("Failed to initialize DuckLake", "already exists")
+"""Somebody else makes the same lake at this moment, for another market. PostgreSQL lets one of both do so."""
 _OTHER_DATA = "OVERRIDE_DATA_PATH"
 _PREFIX = "__ducklake_metadata_"
 _LAKE_LOCK = "SELECT 1 FROM pg_advisory_xact_lock(hashtextextended('feature_backfill', 0))"
@@ -41,6 +43,8 @@ def open_lake(lake: Lake, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, C
     try:
         attached = attached_lake(lake, read_only)
     except duckdb.Error as error:
+        if all(sign in str(error) for sign in _BEING_MADE):
+            raise duckdb.ConnectionException(LAKE_TAKEN) from None
         raise _not_opened(lake, error) from None
     opened: list[duckdb.DuckDBPyConnection] = []
     close = partial(_close, attached, opened)

@@ -111,8 +111,9 @@ def test_a_run_of_a_command_line_is_lost_with_its_process_and_not_before(cluster
     configure(small_market(tmp_path, LONG, **FULL), tmp_path)
     command = [sys.executable, "-m", "feature_backfill", "run", "--market", "long", "--feature-key", "full"]
     environment = {**os.environ, "FEATURE_BACKFILL_CONFIGS": str(tmp_path)}
+    before = len(cluster.runs_of("long__full"))
     with subprocess.Popen([*command, "--start", str(FIRST)], cwd=tmp_path, env=environment) as process:
-        run = until(lambda: next(iter(cluster.runs_of("long__full")), None))
+        run = until(lambda: next(iter(cluster.runs_of("long__full")[before:]), None))
         cluster.pid_of(run.run_id)
         assert cluster.instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
         assert end_orphans(cluster.instance) == []
