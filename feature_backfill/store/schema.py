@@ -132,8 +132,13 @@ def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]:
     """The columns of a table or view; none if there is no such one."""
-    if not any(table.lower() in map(str.lower, _names(connection, kind)) for kind in _KINDS):
-        # DESCRIBE would take the name for that of a file or of a Python variable.
+    # DESCRIBE would take a name that is none for that of a file or of a Python variable. Columns are listed, not tables:
+    # of every table DuckDB would find out the size, in a lake by a question to the catalog.
+    listed = (
+        "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()"
+        " AND schema_name = current_schema() AND lower(table_name) = lower(?)"
+    )
+    if not scalar(connection, listed, [table]):
         return []
     try:
         # Not pragma_table_info, which finds no table with a double quote in its name before DuckDB 2.
