@@ -132,8 +132,8 @@ def _required_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]:
     """The columns of a table or view; none if there is no such one."""
-    # DESCRIBE would take a name that is none for that of a file or of a Python variable. Columns are listed, not tables:
-    # of every table DuckDB would find out the size, in a lake by a question to the catalog.
+    # DESCRIBE would take a name that is none for that of a file or of a Python variable. Columns are listed, not
+    # tables: of every table DuckDB would find out the size, in a lake by a question to the catalog.
     listed = (
         "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()"
         " AND schema_name = current_schema() AND lower(table_name) = lower(?)"
