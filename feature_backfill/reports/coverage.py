@@ -43,7 +43,8 @@ class Coverage:
     def texts(self) -> pd.DataFrame:
         """24 x days, as the calendar: the state of each hour in words, with the note that is known of it."""
         words = pd.Series(np.array(STATES, dtype=object)[self.states.to_numpy()], self.states.index)
-        words[self.notes.index] += "; " + self.notes
+        if len(self.notes):  # pandas on older pyarrow cannot join none
+            words[self.notes.index] += "; " + self.notes
         hours = pd.DatetimeIndex(words.index)
         frame = pd.DataFrame({"day": hours.normalize(), "hour": hours.hour, "text": words.to_numpy()})
         return frame.pivot(index="hour", columns="day", values="text").reindex_like(self.calendar).fillna("")
