@@ -135,14 +135,14 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[_Column]
     # DESCRIBE would take a name that is none for that of a file or of a Python variable. Columns are listed, not
     # tables: of every table DuckDB would find out the size, in a lake by a question to the catalog.
     listed = (
-        "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()"
+        "SELECT any_value(schema_name) FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()"
         " AND schema_name = current_schema() AND lower(table_name) = lower(?)"
     )
-    if not scalar(connection, listed, [table]):
+    schema = scalar(connection, listed, [table])
+    if schema is None:
         return []
     try:
         # Not pragma_table_info, which finds no table with a double quote in its name before DuckDB 2.
-        schema = scalar(connection, "SELECT current_schema()")
         described = connection.execute(f"DESCRIBE {quoted(schema)}.{quoted(table)}").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException):  # a broken view
         return []

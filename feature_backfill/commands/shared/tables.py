@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 250
 """Columns of the output where nobody says how wide it is."""
 
-ANY_WIDTH = 10_000
+BETWEEN = 3
+"""Characters between two columns of a table."""
+
 LEAST_TEXT = 16
 """A column of texts is not made narrower."""
 
@@ -36,10 +38,9 @@ def console() -> Console:
 
 def print_rows(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[Text]], once: int) -> None:
     """Print rows, of at most as many cells as there are columns. once: so many leading cells are not repeated."""
-    table = _table(columns, rows, once)
-    anything = out.options.update(max_width=ANY_WIDTH)
-    if out.measure(table, options=anything).minimum <= out.width:
-        out.print(table)
+    widths = [_least_width(column, place, rows) for place, column in enumerate(columns)]
+    if sum(widths) + BETWEEN * (len(columns) - 1) <= out.width:
+        out.print(_table(columns, widths, rows, once))
         return
     for position, row in enumerate(rows):
         if position:
@@ -47,16 +48,17 @@ def print_rows(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[
         out.print(_block(columns, row))
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[Text]], once: int) -> Table:
+def _least_width(column: Column, place: int, rows: Sequence[Sequence[Text]]) -> int:
+    """In characters. A text may be folded, a number or a name may not."""
+    widest = max([len(column.title), *(row[place].cell_len for row in rows if place < len(row))])
+    return min(widest, LEAST_TEXT) if column.text else widest
+
+
+def _table(columns: Sequence[Column], widths: Sequence[int], rows: Sequence[Sequence[Text]], once: int) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for place, column in enumerate(columns):
-        widest = max([len(column.title), *(row[place].cell_len for row in rows if place < len(row))])
-        table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=not column.text,
-            min_width=min(widest, LEAST_TEXT) if column.text else widest,
-        )
+    for column, width in zip(columns, widths, strict=True):
+        justify: JustifyMethod = "right" if column.right else "left"
+        table.add_column(column.title, justify=justify, no_wrap=not column.text, min_width=width)
     before: Sequence[Text] = []
     for row in rows:
         same = len(before) > 0 and all(a.plain == b.plain for a, b in zip(row[:once], before[:once], strict=True))
