@@ -1,6 +1,7 @@
 """What commands find on disk: a configured market, a DAGSTER_HOME."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -8,8 +9,12 @@ import pandas as pd
 
 from benchmarks.market import BASE_HOURS, FIRST_HOUR, ohlcv_and_targets
 from feature_backfill.commands.shared.instance import shipped_config
+from feature_backfill_tests.markets import put_ohlcv
 
 NAME = "bench"
+TABLE = "ohlcv"
+"""The OHLCV table of each of many markets."""
+
 FEATURE_KEYS = ("first", "second")
 
 
@@ -30,6 +35,23 @@ def market_folder(folder: Path, hours: int) -> pd.DatetimeIndex:
     configs.mkdir()
     (configs / f"{NAME}.yaml").write_text(json.dumps(market))
     return targets
+
+
+def configure_market(folder: Path, name: str, ohlcv: pd.DataFrame, sets: Sequence[str], **target: object) -> None:
+    """A market with OHLCV in a database of its own, and its YAML in configs/, which is created.
+
+    sets: ends of the feature keys. target: the field of the YAML that says where the rows go.
+    """
+    put_ohlcv(folder / f"{name}.duckdb", ohlcv, TABLE)
+    fields = {
+        "name": name,
+        "first_hour": ohlcv["timestamp"].iloc[0].isoformat(),
+        "source": {"database": f"../{name}.duckdb", "table": TABLE},
+        "feature_sets": [{"key": f"{name}_{key}"} for key in sets],
+        **target,
+    }
+    (folder / "configs").mkdir(exist_ok=True)
+    (folder / "configs" / f"{name}.yaml").write_text(json.dumps(fields))
 
 
 def dagster_home(folder: Path, shipped: bool = True) -> Path:

@@ -23,7 +23,7 @@ def store(hours: int) -> tuple[float, ...]:
     ohlcv, targets = ohlcv_and_targets(hours)
     frame = compute_features(ohlcv, targets).features
     with postgres_server() as server, TemporaryDirectory() as folder:
-        lake = Lake(server.new_database().replace("+psycopg2", ""), folder, "bench")
+        lake = Lake(server.new_catalog(), folder, "bench")
         written = seconds(lambda: write(lake, frame))
         size = sum(file.stat().st_size for file in Path(folder).rglob("*.parquet")) / 2**20
         again = seconds(lambda: write(lake, frame + 1.0))

@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import psutil
 
-from benchmarks.folders import dagster_home
+from benchmarks.folders import TABLE, configure_market, dagster_home
 from benchmarks.measure import Figure, environment
 from benchmarks.waiting import readable_at
 from feature_backfill.config import Market, read_markets
 from feature_backfill.hours import HOUR, last_closed_hour
 from feature_backfill.sources.synthetic import synthetic_ohlcv
-from feature_backfill.store.database import connect
+from feature_backfill_tests.markets import put_ohlcv
 
 COUNTS = (30, 200)
 HISTORY = 2000
@@ -58,7 +58,7 @@ def of_markets(count: int, history: int) -> Iterator[Figure]:
             yield Figure("  idle, of one core", 100 * (_cpu_seconds(dev) - before) / IDLE_S, "%", "8 for 200")
             size, before = _bytes(home), _cpu_seconds(dev)
             for market in markets:
-                _put(market, ohlcv)
+                put_ohlcv(market.source.database, ohlcv, TABLE)
             moments = _rows(markets, newest + HOUR)
             yield Figure("  the rows of an hour are there, median", moments[len(moments) // 2], "s")
             yield Figure("  the same, the last", moments[-1], "s", "60 for 200")
@@ -69,29 +69,9 @@ def of_markets(count: int, history: int) -> Iterator[Figure]:
 
 
 def _configured(folder: Path, count: int, ohlcv: pd.DataFrame) -> list[Market]:
-    configs = folder / "configs"
-    configs.mkdir()
-    for number in range(count):
-        name = f"m{number:03}"
-        fields = {
-            "name": name,
-            "first_hour": ohlcv["timestamp"].iloc[0].isoformat(),
-            "source": {"database": f"../{name}.duckdb", "table": "ohlcv"},
-            "target_database": f"../{name}_features.duckdb",
-            "feature_sets": [{"key": f"{name}_{key}"} for key in SETS],
-        }
-        (configs / f"{name}.yaml").write_text(json.dumps(fields))
-    markets = read_markets(configs).valid
-    for market in markets:
-        _put(market, ohlcv)
-    return markets
-
-
-def _put(market: Market, ohlcv: pd.DataFrame) -> None:
-    """Make these rows the whole table. Somebody who reads it is waited for."""
-    with connect(market.source.database, read_only=False) as connection:
-        connection.register("rows", ohlcv)
-        connection.execute("CREATE OR REPLACE TABLE ohlcv AS FROM rows")
+    for name in (f"m{number:03}" for number in range(count)):
+        configure_market(folder, name, ohlcv, SETS, target_database=f"../{name}_features.duckdb")
+    return list(read_markets(folder / "configs").valid)
 
 
 def _validate(folder: Path, home: Path) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """The history of 1, 8 and 30 markets of two feature sets with `run --all`: time, and what it leaves on disk."""
 
-import json
 import resource
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -10,10 +9,9 @@ from typing import Any
 
 import sqlalchemy as db
 
-from benchmarks.folders import dagster_home
+from benchmarks.folders import configure_market, dagster_home
 from benchmarks.measure import Figure, command
 from feature_backfill.sources.synthetic import synthetic_ohlcv
-from feature_backfill.store.database import connect
 from feature_backfill_tests.markets import FIRST
 from feature_backfill_tests.postgres import postgres_server
 
@@ -30,11 +28,11 @@ def figures(hours: int) -> Iterator[Figure]:
     if find_spec("duckdb_extension_ducklake") is not None:
         with postgres_server() as server:
             for count in COUNTS:
-                yield from _of_markets(count, min(hours, LONGEST), server.new_database())
+                yield from _of_markets(count, min(hours, LONGEST), server.new_catalog())
 
 
 def _of_markets(count: int, hours: int, catalog: str | None) -> Iterator[Figure]:
-    """catalog: the URL of an empty database, for a lake."""
+    """catalog: the address of an empty database, for a lake."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         home = dagster_home(folder)
@@ -56,29 +54,18 @@ def _of_markets(count: int, hours: int, catalog: str | None) -> Iterator[Figure]
 
 
 def _configure(folder: Path, count: int, hours: int, catalog: str | None) -> None:
-    for sub in ("configs", "rows"):
-        (folder / sub).mkdir()
+    (folder / "rows").mkdir()
     for number in range(count):
         name = f"m{number:02}"
-        with connect(folder / f"{name}.duckdb", read_only=False) as connection:
-            connection.register("incoming", synthetic_ohlcv(FIRST, hours, seed=number))
-            connection.execute("CREATE TABLE ohlcv AS FROM incoming")
         target: dict[str, Any] = {"target_database": f"../rows/{name}.duckdb"}
         if catalog is not None:
-            target = {"target": {"catalog": catalog.replace("+psycopg2", ""), "data": "../rows"}}
-        fields = {
-            "name": name,
-            "first_hour": FIRST.isoformat(),
-            "source": {"database": f"../{name}.duckdb", "table": "ohlcv"},
-            "feature_sets": [{"key": f"{name}_{key}"} for key in SETS],
-            **target,
-        }
-        (folder / "configs" / f"{name}.yaml").write_text(json.dumps(fields))
+            target = {"target": {"catalog": catalog, "data": "../rows"}}
+        configure_market(folder, name, synthetic_ohlcv(FIRST, hours, seed=number), SETS, **target)
 
 
-def _catalog(url: str) -> tuple[int, int]:
+def _catalog(address: str) -> tuple[int, int]:
     """How many rows DuckLake's tables have, and the bytes of the database."""
-    engine = db.create_engine(url)
+    engine = db.create_engine(address.replace("postgresql:", "postgresql+psycopg2:"))
     with engine.connect() as connection:
         tables = db.inspect(engine).get_table_names()
         rows = sum(connection.scalar(db.select(db.func.count()).select_from(db.table(name))) or 0 for name in tables)

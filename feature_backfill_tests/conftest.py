@@ -66,7 +66,7 @@ def postgres():
 @pytest.fixture
 def catalog(postgres):
     """The address of an empty database for the catalog of a lake. Tests that ask for it have the marker lake."""
-    return postgres.new_database().replace("+psycopg2", "")
+    return postgres.new_catalog()
 
 
 @pytest.fixture

@@ -38,6 +38,10 @@ class Postgres:
         engine.dispose()
         return self._url(name)
 
+    def new_catalog(self) -> str:
+        """The address of a new, empty database, as libpq takes it."""
+        return self.new_database().replace("+psycopg2", "")
+
     def _url(self, database: str) -> str:
         return f"postgresql+psycopg2://{USER}@/{database}?host={self._folder}"
 

@@ -17,6 +17,7 @@ from feature_backfill.automation.alert_looks import Rows, findings
 from feature_backfill.automation.runs import pause_after
 from feature_backfill.config import Alerts, Market
 from feature_backfill.dagster_internals.notes import read_notes, write_notes
+from feature_backfill.errors import counted
 from feature_backfill.hours import utc_now
 
 INTERVAL_S = 30
@@ -50,7 +51,7 @@ def alerts_sensor(
         said = [*filter(None, [refused]), *problems, *memory.drop_old(now)]
         write_notes(instance, {MEMORY: memory.model_dump_json()})
         said += _delivered(instance, alerts, memory, now)
-        count = f"{len(changed)} change{'s' if len(changed) > 1 else ''}" if changed else "no change"
+        count = counted(len(changed), "change") if changed else "no change"
         return dg.SkipReason("; ".join([count, *said]))
 
     return tell

@@ -65,7 +65,7 @@ def wish_history(instance: dg.DagsterInstance, markets: Sequence[Market], since:
         f"{market.name}, {each.key}"
         for market in markets
         for each in market.feature_sets
-        if not _followed(market, each)
+        if each not in market.automatic_sets
     ]
     if left:
         raise UserError(
@@ -82,22 +82,15 @@ def wish_history(instance: dg.DagsterInstance, markets: Sequence[Market], since:
 
 def followed(markets: Iterable[Market]) -> list[Market]:
     """The markets that the sensor sees to, each without the feature sets that it leaves alone."""
-    seen_to = []
-    for market in markets:
-        feature_sets = tuple(each for each in market.feature_sets if _followed(market, each))
-        if feature_sets:
-            seen_to.append(market.model_copy(update={"feature_sets": feature_sets}))
-    return seen_to
+    return [
+        market.model_copy(update={"feature_sets": market.automatic_sets}) for market in markets if market.automatic_sets
+    ]
 
 
 def wished_history(instance: dg.DagsterInstance, markets: Iterable[Market]) -> Mapping[str, pd.Timestamp]:
     """From when on every hour is wished for, by the job of the feature set; only where there is such a wish."""
     names = {_note(market, each): job_name(market, each) for market in markets for each in market.feature_sets}
     return {names[name]: hour_of(first) for name, first in read_notes(instance, names).items()}
-
-
-def _followed(market: Market, feature_set: FeatureSet) -> bool:
-    return market.automatic and feature_set.automatic
 
 
 def _note(market: Market, feature_set: FeatureSet) -> str:

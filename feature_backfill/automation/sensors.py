@@ -53,7 +53,7 @@ NEW_HOURS_INTERVAL_S = 10
 
 def new_hours_sensor(markets: Sequence[Market]) -> dg.SensorDefinition:
     """Requests the hours of all feature sets that can be computed and are not stored. Markets share its runs."""
-    followed = [market for market in markets if automatic_sets(market)]
+    followed = [market for market in markets if market.automatic_sets]
     assets = [features_key(market, feature_set) for market in followed for feature_set in market.feature_sets]
 
     @dg.sensor(
@@ -87,11 +87,6 @@ def new_hours_sensor(markets: Sequence[Market]) -> dg.SensorDefinition:
     return new_hours
 
 
-def automatic_sets(market: Market) -> list[FeatureSet]:
-    """The feature sets that the sensor keeps current."""
-    return [feature_set for feature_set in market.feature_sets if market.automatic and feature_set.automatic]
-
-
 def _look(
     context: dg.SensorEvaluationContext,
     runs: Runs,
@@ -105,7 +100,7 @@ def _look(
         sayings.say(market.name, "a fetch is running, which computes the new hours itself", quiet=True)
         return {}, 0
     hours, failures, changed = {}, 0, {}
-    for feature_set in automatic_sets(market):
+    for feature_set in market.automatic_sets:
         job, note = job_name(market, feature_set), _note(market, feature_set)
         cursor = Cursor.model_validate_json(notes[note]) if note in notes else Cursor()
         try:

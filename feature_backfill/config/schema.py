@@ -244,6 +244,11 @@ class Market(Schema):
         return frozenset(f"{self.name}__{job}" for job in (*OTHER_JOBS, *slugs))
 
     @property
+    def automatic_sets(self) -> tuple[FeatureSet, ...]:
+        """The feature sets that the sensor `new_hours` keeps current."""
+        return tuple(each for each in self.feature_sets if self.automatic and each.automatic)
+
+    @property
     def bar_timeframes(self) -> tuple[str, ...]:
         """The timeframes above 1H that at least one feature set uses."""
         return tuple(dict.fromkeys(used for feature_set in self.feature_sets for used in feature_set.bar_timeframes))

@@ -34,10 +34,7 @@ class Coverage:
     @property
     def calendar(self) -> pd.DataFrame:
         """24 x days: the state of each hour of each day, NaN where there is no such hour."""
-        hours = pd.DatetimeIndex(self.states.index)
-        frame = pd.DataFrame({"day": hours.normalize(), "hour": hours.hour, "state": self.states.to_numpy()})
-        days = pd.date_range(hours[0].normalize(), hours[-1].normalize(), freq="D", unit="us")
-        return frame.pivot(index="hour", columns="day", values="state").reindex(range(24)).reindex(columns=days)
+        return _by_day(self.states)
 
     @property
     def texts(self) -> pd.DataFrame:
@@ -45,9 +42,7 @@ class Coverage:
         words = pd.Series(np.array(STATES, dtype=object)[self.states.to_numpy()], self.states.index)
         if len(self.notes):  # pandas on older pyarrow cannot join none
             words[self.notes.index] += "; " + self.notes
-        hours = pd.DatetimeIndex(words.index)
-        frame = pd.DataFrame({"day": hours.normalize(), "hour": hours.hour, "text": words.to_numpy()})
-        return frame.pivot(index="hour", columns="day", values="text").reindex_like(self.calendar).fillna("")
+        return _by_day(words).fillna("")
 
     @property
     def noted(self) -> list[str]:
@@ -67,6 +62,14 @@ class Coverage:
         hours = pd.DataFrame({"opens": opens, "state": self.states, "reason": self.reasons.reindex(self.states.index)})
         worst = hours.sort_values("state", kind="stable").groupby("opens").tail(1)
         return worst.set_index("opens").fillna({"reason": ""}).sort_index()
+
+
+def _by_day(values: pd.Series) -> pd.DataFrame:
+    """24 x days, every day from the first hour's to the last's: the value of each hour, NaN where there is none."""
+    hours = pd.DatetimeIndex(values.index)
+    frame = pd.DataFrame({"day": hours.normalize(), "hour": hours.hour, "value": values.to_numpy()})
+    days = pd.date_range(hours[0].normalize(), hours[-1].normalize(), freq="D", unit="us")
+    return frame.pivot(index="hour", columns="day", values="value").reindex(range(24)).reindex(columns=days)
 
 
 def coverage_of(plan: Plan, stored: pd.DatetimeIndex, notes: Mapping[Hashable, str]) -> Coverage:

@@ -20,13 +20,18 @@ _lock = threading.Lock()
 _numbers = itertools.count()
 
 
+def instance_in_memory() -> duckdb.DuckDBPyConnection:
+    """A DuckDB instance of its own, which spills into a folder of its own."""
+    spilled = Path(tempfile.gettempdir(), f"feature_backfill.{os.getpid()}.{next(_numbers)}.tmp")
+    return duckdb.connect(config={"temp_directory": str(spilled)})
+
+
 class _Instance:
     """An instance in memory, and the alias and the number of readers of each file that is attached to it."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        spilled = Path(tempfile.gettempdir(), f"feature_backfill.{self.process}.{next(_numbers)}.tmp")
-        self.root = duckdb.connect(config={"temp_directory": str(spilled)})
+        self.root = instance_in_memory()
         self.readers: dict[Path, tuple[str, int]] = {}
 
     def attach(self, path: Path) -> str:

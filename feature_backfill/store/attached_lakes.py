@@ -7,16 +7,15 @@ Connections to PostgreSQL that nobody used for a minute are closed by DuckDB.
 
 import itertools
 import os
-import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import duckdb
 
 from feature_backfill.config.lake import Lake
 from feature_backfill.errors import UserError
+from feature_backfill.store.attached import instance_in_memory
 from feature_backfill.store.extensions import load_extensions
 from feature_backfill.store.object_store import allow_object_store
 from feature_backfill.store.sql import literal, quoted
@@ -105,8 +104,7 @@ def lake_parameters(lake: Lake) -> str:
 def _instance() -> _Instance:
     process = os.getpid()
     if process not in _instances:
-        spilled = Path(tempfile.gettempdir(), f"feature_backfill.{process}.{next(_numbers)}.tmp")
-        root = duckdb.connect(config={"temp_directory": str(spilled)})
+        root = instance_in_memory()
         load_extensions(root, ["ducklake", "postgres_scanner"])
         _instances[process] = _Instance(root)
     return _instances[process]

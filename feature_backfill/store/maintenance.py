@@ -21,6 +21,12 @@ _UNREAD_DAYS = 1
 """For so long, files that no snapshot needs any more are kept: a query may still read them."""
 
 
+_REWRITE = f"CALL ducklake_rewrite_data_files(?, ?, schema => ?, delete_threshold => {_DELETED_SHARE})"
+_MERGE = f"CALL ducklake_merge_adjacent_files(?, ?, schema => ?, max_file_size => {LARGEST_MERGED_BYTES})"
+_EXPIRE = "CALL ducklake_expire_snapshots(?, older_than => CAST(? AS TIMESTAMPTZ))"
+_DELETE = "CALL ducklake_cleanup_old_files(?, older_than => CAST(? AS TIMESTAMPTZ))"
+
+
 @dataclass(frozen=True)
 class Maintained:
     """What was done: rows moved from the catalog to files, files merged or rewritten and what came of them, snapshots
@@ -47,11 +53,10 @@ def maintain_lake(connection: duckdb.DuckDBPyConnection, keep_days: int) -> Main
     ((lake, schema),) = connection.execute("SELECT current_database(), current_schema()").fetchall()
     moved = connection.execute("CALL ducklake_flush_inlined_data(?, schema_name => ?)", [lake, schema]).fetchall()
     files = [
-        counts
+        (before, after)
         for table in base_tables(connection)
         for statement in (_REWRITE, _MERGE)
         for *_, before, after in connection.execute(statement, [lake, table, schema]).fetchall()
-        for counts in [(before, after)]
     ]
     with alone_in_the_lake(connection):  # of two markets that expire the same snapshots, one would fail
         expired = connection.execute(_EXPIRE, [lake, _before(connection, keep_days)]).fetchall()
@@ -63,12 +68,6 @@ def maintain_lake(connection: duckdb.DuckDBPyConnection, keep_days: int) -> Main
         len(expired),
         len(deleted),
     )
-
-
-_REWRITE = f"CALL ducklake_rewrite_data_files(?, ?, schema => ?, delete_threshold => {_DELETED_SHARE})"
-_MERGE = f"CALL ducklake_merge_adjacent_files(?, ?, schema => ?, max_file_size => {LARGEST_MERGED_BYTES})"
-_EXPIRE = "CALL ducklake_expire_snapshots(?, older_than => CAST(? AS TIMESTAMPTZ))"
-_DELETE = "CALL ducklake_cleanup_old_files(?, older_than => CAST(? AS TIMESTAMPTZ))"
 
 
 def _before(connection: duckdb.DuckDBPyConnection, days: int) -> str:

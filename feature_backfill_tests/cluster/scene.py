@@ -40,7 +40,7 @@ class Cluster:
         shutil.copy(shipped_config("cluster/dagster.yaml"), home / "dagster.yaml")
         with postgres_server() as postgres, pytest.MonkeyPatch.context() as patch:
             patch.setenv(POSTGRES, postgres.new_database())
-            catalog = postgres.new_database().replace("+psycopg2", "")
+            catalog = postgres.new_catalog()
             with ray_nodes() as nodes:
                 patch.setenv(JOB_SERVER, nodes.address)
                 patch.setenv(HOME, str(home))

@@ -20,6 +20,8 @@ from feature_backfill_tests.markets import configure, small_market
         ("feature-backfill export x.parquet --feature-key ", {"short"}),
         ("feature-backfill report small --feature-key s", {"short"}),
         ("feature-backfill report other --feature-key ", set()),
+        ("feature-backfill maintain s", {"small"}),
+        ("feature-backfill keys --market ", {"small"}),
     ],
 )
 def test_completion(tmp_path, line, words):

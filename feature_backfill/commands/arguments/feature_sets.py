@@ -17,7 +17,13 @@ _COLUMN: dict[str, Any] = {
 """The option of commands that take features of a user's own."""
 
 
-def _add_databases(command: argparse.ArgumentParser, many_markets: bool = False) -> None:
+def _add_what_and_where(command: argparse.ArgumentParser, many_markets: bool = False) -> None:
+    """Which market, and which feature set of it."""
+    _add_databases(command, many_markets)
+    _add_feature_set(command)
+
+
+def _add_databases(command: argparse.ArgumentParser, many_markets: bool) -> None:
     where = command.add_argument_group("where", "Without --duckdb the market comes from the YAML files of configs/.")
     if many_markets:
         market = where.add_argument(
@@ -57,8 +63,7 @@ def _add_feature_set(command: argparse.ArgumentParser) -> None:
 def add_run(command: argparse.ArgumentParser) -> None:
     """Of `run`."""
     completed(command.add_argument("--feature-key", help="key under which the rows are stored"), feature_keys)
-    _add_databases(command, many_markets=True)
-    _add_feature_set(command)
+    _add_what_and_where(command, many_markets=True)
     hours = command.add_argument_group(
         "which hours", "Times are UTC unless they carry an offset; ranges include both ends."
     )
@@ -80,15 +85,13 @@ def add_run(command: argparse.ArgumentParser) -> None:
 def add_recompute_stale(command: argparse.ArgumentParser) -> None:
     """Of `recompute-stale`."""
     completed(command.add_argument("--feature-key", required=True, help="key of the rows"), feature_keys)
-    _add_databases(command)
-    _add_feature_set(command)
+    _add_what_and_where(command)
     command.add_argument("--dry-run", action="store_true", help="say which hours are stale, write nothing")
 
 
 def add_selftest(command: argparse.ArgumentParser) -> None:
     """Of `selftest`."""
-    _add_databases(command)
-    _add_feature_set(command)
+    _add_what_and_where(command)
     completed(
         command.add_argument("--compare-key", required=True, help="key whose stored rows are compared with"),
         feature_keys,
@@ -104,8 +107,7 @@ def add_selftest(command: argparse.ArgumentParser) -> None:
 def add_check(command: argparse.ArgumentParser) -> None:
     """Of `check`."""
     completed(command.add_argument("--feature-key", required=True, help="key of the rows"), feature_keys)
-    _add_databases(command)
-    _add_feature_set(command)
+    _add_what_and_where(command)
     command.add_argument("--json", action="store_true", help="print the findings as a JSON list")
 
 
@@ -127,6 +129,5 @@ def add_repair(command: argparse.ArgumentParser) -> None:
         command.add_argument("--feature-key", help="the market that has this key; without it all of configs/"),
         feature_keys,
     )
-    _add_databases(command)
-    _add_feature_set(command)
+    _add_what_and_where(command)
     command.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")

@@ -3,14 +3,19 @@
 import argparse
 from pathlib import Path
 
-from feature_backfill.commands.arguments.completion import completed, feature_keys
+from feature_backfill.commands.arguments.completion import completed, feature_keys, market_names
 
 
 def _add_target(command: argparse.ArgumentParser, required: bool = True) -> None:
     """Where the rows are."""
     where = command.add_mutually_exclusive_group(required=required)
     where.add_argument("--feat-duckdb", type=Path, help="database of the features")
-    where.add_argument("--market", help="market of configs/, whose target has the features: a DuckDB file or a lake")
+    completed(
+        where.add_argument(
+            "--market", help="market of configs/, whose target has the features: a DuckDB file or a lake"
+        ),
+        market_names,
+    )
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
@@ -80,5 +85,7 @@ def add_convert(command: argparse.ArgumentParser) -> None:
 
 def add_maintain(command: argparse.ArgumentParser) -> None:
     """Of `maintain`."""
-    command.add_argument("market", metavar="MARKET", help="market of configs/ whose target is a lake")
+    completed(
+        command.add_argument("market", metavar="MARKET", help="market of configs/ whose target is a lake"), market_names
+    )
     command.add_argument("--keep-days", type=int, metavar="N", help="keep snapshots younger than N days (7)")

@@ -87,12 +87,10 @@ def _filled(options: argparse.Namespace, markets: Sequence[Market], task: Task) 
 
 def _seen_to(markets: Sequence[Market]) -> Sequence[Market]:
     """The markets of which the sensor requests hours. Says which it leaves alone."""
-    seen_to = followed(markets)
-    keys = {(market.name, each.key) for market in seen_to for each in market.feature_sets}
-    left = [each.key for market in markets for each in market.feature_sets if (market.name, each.key) not in keys]
+    left = [each.key for market in markets for each in market.feature_sets if each not in market.automatic_sets]
     if left:
         print(f"left out, as the YAML says automatic: false: {', '.join(left)}", file=sys.stderr)
-    return seen_to
+    return followed(markets)
 
 
 def _refuse_flags(options: argparse.Namespace) -> None:

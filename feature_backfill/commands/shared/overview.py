@@ -95,7 +95,8 @@ def _looked_at(market: Market, checks: Checks) -> list[Overview]:
 def _of_market(market: Market, checks: Checks) -> Iterator[Overview]:
     closed = last_closed_hour()
     rows = _hourly_rows(market, closed)
-    stored = _stored(market)
+    there = exists(market.target)
+    stored = _stored(market) if there else dict.fromkeys((each.key for each in market.feature_sets), NO_HOURS)
     ends = (rows.stamps[0], rows.stamps[-1]) if len(rows.hours) else None
     whole = None if ends is None else whole_stretch(market.first_hour, ends, closed)
     hours = epoch_hours(NO_HOURS if whole is None else hour_range(*whole))
@@ -108,7 +109,7 @@ def _of_market(market: Market, checks: Checks) -> Iterator[Overview]:
             oldest=known[0] if len(known) else None,
             newest=known[-1] if len(known) else None,
             ahead=ahead,
-            no_target=None if exists(market.target) else market.target,
+            no_target=None if there else market.target,
             behind=hours_between(known[-1], closed) if len(known) else None,
             ohlcv_behind=None if ends is None else hours_between(ends[1], closed),
             missing=count_missing(_without(hours, known), feature_set, rows),
@@ -132,9 +133,6 @@ def _hourly_rows(market: Market, closed: pd.Timestamp) -> HourlyRows:
 
 
 def _stored(market: Market) -> Mapping[str, pd.DatetimeIndex]:
-    """The stored hours of each feature key; none before the first run has made the database."""
-    keys = [feature_set.key for feature_set in market.feature_sets]
-    if not exists(market.target):
-        return dict.fromkeys(keys, NO_HOURS)
+    """The stored hours of each feature key of a target that is there."""
     with connect(market.target, read_only=True, patience=PATIENCE_S) as connection:
-        return stored_hours_of_keys(connection, keys)
+        return stored_hours_of_keys(connection, [feature_set.key for feature_set in market.feature_sets])
